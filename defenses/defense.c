@@ -1,0 +1,167 @@
+/* The table of defenses, and a run's list of them. See defense.h. */
+#include "defenses/defense.h"
+
+#include <string.h>
+
+#define DEFENSE(name) extern const struct tdo_defense tdo_defense_##name;
+#include "defenses/defenses.def"
+#undef DEFENSE
+
+const struct tdo_defense *const tdo_defense_table[] = {
+#define DEFENSE(name) &tdo_defense_##name,
+#include "defenses/defenses.def"
+#undef DEFENSE
+    NULL};
+
+enum { ROWS = sizeof tdo_defense_table / sizeof *tdo_defense_table - 1 };
+
+const char *tdo_defense_name(int i)
+{
+    return i < ROWS ? tdo_defense_table[i]->name : NULL;
+}
+
+const struct tdo_option *tdo_defense_options(int i)
+{
+    return tdo_defense_table[i]->options;
+}
+
+static double value_of(const tdo_config *c, const char *key, const struct tdo_option *o)
+{
+    switch (o->type) {
+    case TDO_OPTION_REAL:
+        return tdo_config_real(c, key);
+    case TDO_OPTION_INT:
+        return (double)tdo_config_int(c, key);
+    case TDO_OPTION_BOOL:
+        return tdo_config_bool(c, key);
+    default:
+        return tdo_config_choice(c, key);
+    }
+}
+
+static tdo_err read_row(const tdo_config *c, int at, uint32_t seed, struct tdo_defenses *d)
+{
+    struct tdo_defense_use *use = &d->use[at];
+    use->row = tdo_defense_table[tdo_config_row_index(c, "defense", at)];
+    use->seed = seed;
+    use->index = at;
+    for (int i = 0; use->row->options && use->row->options[i].key; i++) {
+        char key[96];
+        TDO_ASSERT(i < TDO_DEFENSE_VALUES);
+        snprintf(key, sizeof key, "defense.%d.%s", at, use->row->options[i].key);
+        use->value[i] = value_of(c, key, &use->row->options[i]);
+    }
+    d->count = at + 1;
+    if (use->row->hook) {
+        struct tdo_hook *hook = &d->hook[d->hooks++];
+        *hook = (struct tdo_hook){.self = use};
+        use->row->hook(hook);
+    }
+    return use->row->prepare ? use->row->prepare(use) : TDO_OK;
+}
+
+tdo_err tdo_defense_read(const tdo_config *c, uint32_t seed, struct tdo_defenses *out)
+{
+    *out = (struct tdo_defenses){0};
+    const int rows = tdo_config_rows(c, "defense");
+    if (rows > TDO_DEFENSE_MAX) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "defense has %d rows, at most %d are possible", rows,
+                        TDO_DEFENSE_MAX);
+    }
+    for (int i = 0; i < rows; i++) {
+        tdo_err err = read_row(c, i, seed, out);
+        if (err != TDO_OK) {
+            tdo_defense_free(out);
+            return err;
+        }
+    }
+    return TDO_OK;
+}
+
+void tdo_defense_free(struct tdo_defenses *d)
+{
+    for (int i = 0; i < d->count; i++) {
+        tdo_rounded_free(&d->use[i].table);
+    }
+    *d = (struct tdo_defenses){0};
+}
+
+tdo_node tdo_defense_augment(const struct tdo_defenses *d, tdo_graph *g, tdo_node raw, bool u8,
+                             tdo_node keys)
+{
+    for (int i = 0; i < d->count; i++) {
+        if (d->use[i].row->augment) {
+            raw = d->use[i].row->augment(&d->use[i], g, raw, u8, keys);
+            u8 = false; /* pixels from here on */
+        }
+    }
+    return tdo_noise_pixels(g, raw, u8);
+}
+
+/* ---- model files ---- */
+
+static tdo_err describe_row(const struct tdo_defense_use *use, tdo_json **out)
+{
+    TDO_TRY(tdo_json_object(out));
+    tdo_json_set_text(*out, "name", use->row->name);
+    for (int i = 0; use->row->options && use->row->options[i].key; i++) {
+        tdo_json_set_real(*out, use->row->options[i].key, use->value[i]);
+    }
+    return TDO_OK;
+}
+
+tdo_err tdo_defense_describe(const struct tdo_defenses *d, tdo_json **out)
+{
+    TDO_TRY(tdo_json_array(out));
+    for (int i = 0; i < d->count; i++) {
+        tdo_json *row = NULL;
+        if (d->use[i].row->network) {
+            tdo_err err = describe_row(&d->use[i], &row);
+            if (err != TDO_OK) {
+                tdo_json_free(out);
+                return err;
+            }
+            tdo_json_add(*out, &row);
+        }
+    }
+    return TDO_OK;
+}
+
+/* `defense.<at>.<key>=<value>` for each option of a row. */
+static tdo_err recall_row(const tdo_json *row, int64_t at, tdo_config *c)
+{
+    for (int64_t i = 0; i < tdo_json_size(row); i++) {
+        const char *key = NULL;
+        double value = 0;
+        char argument[160];
+        if (tdo_json_key(row, i, &key) && tdo_json_get_real(row, key, &value)) {
+            snprintf(argument, sizeof argument, "defense.%lld.%s=%.17g", (long long)at, key, value);
+            TDO_TRY(tdo_config_set(c, argument));
+        }
+    }
+    return TDO_OK;
+}
+
+tdo_err tdo_defense_recall(const tdo_json *description, tdo_config *c)
+{
+    char names[512] = "defense=";
+    for (int64_t i = 0; i < tdo_json_size(description); i++) {
+        tdo_json *row = NULL;
+        const char *name = NULL;
+        if (!tdo_json_at(description, i, &row) || !tdo_json_get_text(row, "name", &name)) {
+            tdo_json_free(&row);
+            return TDO_FAIL(TDO_ERR_FORMAT, "model file: defense %lld has no name", (long long)i);
+        }
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? "," : "", name);
+        tdo_json_free(&row);
+    }
+    TDO_TRY(tdo_config_set(c, names));
+    for (int64_t i = 0; i < tdo_json_size(description); i++) {
+        tdo_json *row = NULL;
+        bool there = tdo_json_at(description, i, &row);
+        tdo_err err = there ? recall_row(row, i, c) : TDO_OK;
+        tdo_json_free(&row);
+        TDO_TRY(err);
+    }
+    return TDO_OK;
+}

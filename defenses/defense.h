@@ -1,0 +1,70 @@
+#ifndef TDO_DEFENSES_DEFENSE_H
+#define TDO_DEFENSES_DEFENSE_H
+/* Defenses: rows that compose.
+ *
+ * A defense is one file with one row of defenses.def. A row reaches into training and networks
+ * through hooks; NULL leaves the default. A config lists several; they apply in list order:
+ *
+ *     raw input --- augment, augment, ... ---> pixels ---> input layer ---> model with network hooks
+ *
+ * What lives in the network (`network`) travels in the model file; what only shapes training
+ * does not. */
+#include "defenses/noise.h"
+#include "nn/base/options.h"
+#include "nn/layers.h"
+
+enum { TDO_DEFENSE_VALUES = 8, TDO_DEFENSE_MAX = 16 };
+
+struct tdo_defense;
+
+/* A row in use: the values of its options in the order of its table (a choice as its index). */
+struct tdo_defense_use {
+    const struct tdo_defense *row;
+    double value[TDO_DEFENSE_VALUES];
+    uint32_t seed;
+    int index;          /* position in the list: keeps the noise of two rows apart */
+    tdo_rounded *table; /* owned */
+};
+
+struct tdo_defense {
+    const char *name, *help, *cite;
+    const struct tdo_option *options;
+    bool network; /* its options belong into the model file */
+    /* Make what the row needs beyond its values (a noise table). */
+    tdo_err (*prepare)(struct tdo_defense_use *use);
+    /* Training input: raw [N,H,W,C] and keys [N] -> pixels. */
+    tdo_node (*augment)(const struct tdo_defense_use *use, tdo_graph *g, tdo_node raw, bool u8,
+                        tdo_node keys);
+    /* Fill in what reaches into the network; hook->self is set already. */
+    void (*hook)(struct tdo_hook *hook);
+};
+
+extern const struct tdo_defense *const tdo_defense_table[]; /* NULL-ended */
+
+/* The list as options.h wants it. */
+const char *tdo_defense_name(int i);
+const struct tdo_option *tdo_defense_options(int i);
+
+/* The defenses of a run. */
+struct tdo_defenses {
+    struct tdo_defense_use use[TDO_DEFENSE_MAX];
+    int count;
+    struct tdo_hook hook[TDO_DEFENSE_MAX];
+    int hooks;
+};
+
+/* Take the rows of the list `defense` of a config. *out must not move afterwards (hooks point
+ * into it). Owner: caller, tdo_defense_free. */
+TDO_MUST tdo_err tdo_defense_read(const tdo_config *c, uint32_t seed, struct tdo_defenses *out);
+void tdo_defense_free(struct tdo_defenses *d);
+
+/* Raw input to pixels, through every row that augments. */
+tdo_node tdo_defense_augment(const struct tdo_defenses *d, tdo_graph *g, tdo_node raw, bool u8,
+                             tdo_node keys);
+
+/* The rows that live in the network, as JSON for the model file; and back, as arguments for a
+ * config over a schema that has the list. Owner of *out: caller. */
+TDO_MUST tdo_err tdo_defense_describe(const struct tdo_defenses *d, tdo_json **out);
+TDO_MUST tdo_err tdo_defense_recall(const tdo_json *description, tdo_config *c);
+
+#endif

@@ -1,0 +1,133 @@
+#ifndef TDO_MPI_DATASET_H
+#define TDO_MPI_DATASET_H
+/* Data sets: one HDF5 file, written once, read with pread.
+ *
+ *     /            attributes: classes int32, format "testudo-1", hash "16 hex digits"
+ *     /train/x     uint8 or f32 [n,H,W,C]      /train/y     int32 [n], 0 <= y < classes
+ *     /train/mean  f32 [H,W,C], mean of /train/x in 0..1 units (uint8 is divided by 255)
+ *     /val/x ...   optional                     /test/x ...  as /train, without mean
+ *
+ * `hash` is the XXH64 (seed 0) of all decoded bytes, little-endian: train x, train y, val x,
+ * val y, test x, test y. Datasets are contiguous, so a row lies at a known offset: the root
+ * reads the headers through HDF5 and tells the others, then every rank uses pread alone. That
+ * is fast, and safe in the prefetch thread (the parallel HDF5 library is not thread-safe). */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mpi/comm.h"
+#include "nn/base/error.h"
+
+typedef struct tdo_dataset tdo_dataset;
+typedef struct tdo_dataset_writer tdo_dataset_writer;
+typedef struct tdo_prefetch tdo_prefetch;
+
+enum tdo_split { TDO_SPLIT_TRAIN, TDO_SPLIT_VAL, TDO_SPLIT_TEST, TDO_SPLITS };
+
+struct tdo_dataset_info {
+    int64_t height, width, channels;
+    int classes;
+    bool is_u8;               /* x is uint8, else f32 */
+    int64_t rows[TDO_SPLITS]; /* val: 0 if there is none */
+    uint64_t hash;            /* set by the file; ignored when creating */
+};
+
+/* "train", "val" or "test".
+ * Ranks:   not collective. */
+const char *tdo_dataset_split_name(enum tdo_split split);
+
+/* ---- writing ---- */
+
+/* Begin a file; it appears under `path` only when tdo_dataset_finish succeeds. info declares
+ * sizes and row counts.
+ * Errors:  TDO_ERR_FILE naming the path; TDO_ERR_SHAPE for sizes below 1; TDO_ERR_MEMORY.
+ * Ranks:   collective, the root alone writes; errors are agreed.
+ * Owner:   caller, tdo_dataset_writer_free; comm is borrowed until then. */
+TDO_MUST tdo_err tdo_dataset_create(tdo_comm *comm, const char *path,
+                                    const struct tdo_dataset_info *info,
+                                    tdo_dataset_writer **out);
+
+/* Append n rows. Splits in the order train, val, test, each with exactly the declared rows.
+ * Shapes:  x [n,H,W,C] uint8 or f32 as declared, y [n].
+ * Errors:  TDO_ERR_FORMAT for a label out of range; TDO_ERR_BUG for wrong order or too many
+ *          rows;
+ *          TDO_ERR_FILE.
+ * Ranks:   not collective; does nothing except on the root. Agree before tdo_dataset_finish. */
+TDO_MUST tdo_err tdo_dataset_append(tdo_dataset_writer *w, enum tdo_split split, int64_t n,
+                                    const void *x, const int32_t *y);
+
+/* Write mean and hash, sync, and rename into place.
+ * Errors:  TDO_ERR_BUG when rows are missing; TDO_ERR_FILE.
+ * Ranks:   collective; errors are agreed. */
+TDO_MUST tdo_err tdo_dataset_finish(tdo_dataset_writer *w);
+
+/* NULL is fine. A file that was not finished is removed.
+ * Ranks:   not collective. */
+void tdo_dataset_writer_free(tdo_dataset_writer **out);
+
+/* ---- reading ---- */
+
+/* Errors:  TDO_ERR_FILE when it cannot be opened, TDO_ERR_FORMAT when its structure is wrong;
+ *          one
+ *          line that names file and dataset or attribute.
+ * Ranks:   collective; errors are agreed.
+ * Owner:   caller, tdo_dataset_free. */
+TDO_MUST tdo_err tdo_dataset_open(tdo_comm *comm, const char *path, tdo_dataset **out);
+
+/* Ranks:   not collective. Borrowed until free. */
+const struct tdo_dataset_info *tdo_dataset_info(const tdo_dataset *d);
+const char *tdo_dataset_path(const tdo_dataset *d);
+
+/* Elements of one image (H*W*C), and its bytes in the file.
+ * Ranks:   not collective. */
+int64_t tdo_dataset_pixels(const tdo_dataset *d);
+int64_t tdo_dataset_row_bytes(const tdo_dataset *d);
+
+/* Read n rows of a split, in the order asked; neighbouring rows are read in one go.
+ * Shapes:  rows [n], x [n,H,W,C] in the type of the file, y [n]; x or y may be NULL.
+ * Errors:  TDO_ERR_BUG for a row out of range, TDO_ERR_FILE, TDO_ERR_FORMAT for a label out of
+ *          range (names file, dataset, row).
+ * Ranks:   not collective. */
+TDO_MUST tdo_err tdo_dataset_read(const tdo_dataset *d, enum tdo_split split,
+                                  const int64_t *rows, int64_t n, void *x, int32_t *y);
+
+/* The mean image of the train split.
+ * Shapes:  mean [H,W,C] f32, in 0..1 units.
+ * Ranks:   not collective. */
+void tdo_dataset_mean(const tdo_dataset *d, float *mean);
+
+/* NULL is fine.
+ * Ranks:   not collective. */
+void tdo_dataset_free(tdo_dataset **d);
+
+/* ---- reading ahead ---- */
+
+/* One thread and two buffers, so that reading and computing overlap:
+ *
+ *     request(0)
+ *     for k = 0, 1, ...:  wait -> batch k;  request(k+1);  compute batch k
+ *
+ * Errors:  TDO_ERR_MEMORY, TDO_ERR_LIBRARY when no thread can be started.
+ * Ranks:   not collective.
+ * Owner:   caller, tdo_prefetch_free; d is borrowed until then. */
+TDO_MUST tdo_err tdo_prefetch_new(const tdo_dataset *d, enum tdo_split split, int64_t max_rows,
+                                  tdo_prefetch **out);
+
+/* Ask for rows; returns at once.
+ * Shapes:  rows [n], 1 <= n <= max_rows; copied.
+ * Errors:  TDO_ERR_BUG when both buffers are taken (asked for, or handed out by the latest
+ *          wait).
+ * Ranks:   not collective. */
+TDO_MUST tdo_err tdo_prefetch_request(tdo_prefetch *p, const int64_t *rows, int64_t n);
+
+/* Wait for the oldest request that was not yet waited for.
+ * Shapes:  *x [n,H,W,C] in the type of the file, *y [n].
+ * Errors:  those of tdo_dataset_read; TDO_ERR_BUG when nothing was asked for.
+ * Ranks:   not collective.
+ * Owner:   borrowed until the next wait. */
+TDO_MUST tdo_err tdo_prefetch_wait(tdo_prefetch *p, const void **x, const int32_t **y);
+
+/* NULL is fine.
+ * Ranks:   not collective. */
+void tdo_prefetch_free(tdo_prefetch **out);
+
+#endif

@@ -1,0 +1,257 @@
+/* Layer builders. See layers.h. */
+#include "nn/layers.h"
+
+#include <stdio.h>
+
+static const double norm_eps = 1e-5;
+
+/* A parameter node by name, made on first use. */
+static tdo_node parameter(struct tdo_build *b, const char *layer, const char *part,
+                          struct tdo_param entry)
+{
+    char name[160];
+    int64_t index = 0;
+    snprintf(name, sizeof name, "%s.%s", layer, part);
+    entry.name = name;
+    if (tdo_params_add(b->params, &entry, &index) != TDO_OK) {
+        return tdo_graph_fail(b->g, tdo_error_last()->code, "%s", tdo_error_last()->message);
+    }
+    return tdo_op_param(b->g, index, name, entry.shape);
+}
+
+/* A vector [K] spread over an image like y [N,H,W,K]. */
+static tdo_node over_image(tdo_graph *g, tdo_node vector, tdo_node y)
+{
+    tdo_shape s = tdo_graph_shape(g, y);
+    tdo_node column = tdo_op_reshape(g, vector, TDO_SHAPE(1, 1, 1, s.dim[3]));
+    return tdo_op_broadcast(g, column, s);
+}
+
+static tdo_node weight_hooks(struct tdo_build *b, tdo_node w)
+{
+    for (int i = 0; i < b->hooks; i++) {
+        if (b->hook[i].weight) {
+            w = b->hook[i].weight(b, b->hook[i].self, w, b->layers);
+        }
+    }
+    b->layers++;
+    return w;
+}
+
+struct tdo_layer_conv tdo_layer_square(int kernel, int stride, int pad, bool bias)
+{
+    return (struct tdo_layer_conv){.kernel = {kernel, kernel},
+                                   .stride = {stride, stride},
+                                   .pad = {pad, pad, pad, pad},
+                                   .bias = bias};
+}
+
+struct tdo_layer_conv tdo_layer_same(int kernel, int stride, int64_t height, int64_t width,
+                                     bool bias)
+{
+    struct tdo_layer_conv c = tdo_layer_square(kernel, stride, 0, bias);
+    const int64_t size[2] = {height, width};
+    for (int i = 0; i < 2; i++) {
+        int64_t out = (size[i] + stride - 1) / stride;
+        int64_t need = (out - 1) * stride + kernel - size[i];
+        c.pad[i] = (int)(need > 0 ? need / 2 : 0);
+        c.pad[2 + i] = (int)(need > 0 ? need - need / 2 : 0);
+    }
+    return c;
+}
+
+static tdo_node conv_with(struct tdo_build *b, const char *name, tdo_node x, int64_t channels,
+                          const struct tdo_layer_conv *spec, tdo_shape weight)
+{
+    const tdo_shape s = tdo_graph_shape(b->g, x);
+    const int64_t groups = spec->groups ? spec->groups : 1;
+    const int64_t places = (int64_t)spec->kernel[0] * spec->kernel[1];
+    const int64_t fan_in = s.dim[3] / groups * places, fan_out = channels / groups * places;
+    const struct tdo_conv conv = {.stride = {spec->stride[0], spec->stride[1]},
+                                  .pad = {spec->pad[0], spec->pad[1], spec->pad[2], spec->pad[3]},
+                                  .groups = (int32_t)groups};
+    tdo_node w = parameter(b, name, "weight",
+                           (struct tdo_param){.shape = weight,
+                                              .init = b->weight_init,
+                                              .fan_in = fan_in,
+                                              .fan_out = fan_out});
+    w = tdo_op_reshape(b->g, weight_hooks(b, w),
+                       TDO_SHAPE(channels, s.dim[3] / groups, spec->kernel[0], spec->kernel[1]));
+    tdo_node y = tdo_graph_name(b->g, tdo_op_conv(b->g, x, w, &conv), "%s", name);
+    if (spec->bias) {
+        tdo_node bias = parameter(b, name, "bias",
+                                  (struct tdo_param){.shape = TDO_SHAPE(channels),
+                                                     .init = b->bias_init,
+                                                     .fan_in = fan_in,
+                                                     .fan_out = fan_out});
+        y = tdo_op_add(b->g, y, over_image(b->g, bias, y));
+    }
+    return y;
+}
+
+tdo_node tdo_layer_conv(struct tdo_build *b, const char *name, tdo_node x, int64_t channels,
+                        const struct tdo_layer_conv *spec)
+{
+    const tdo_shape s = tdo_graph_shape(b->g, x);
+    if (s.rank != 4) {
+        return tdo_graph_fail(b->g, TDO_ERR_SHAPE, "%s: an image [N,H,W,C] wanted, got %s", name,
+                              tdo_shape_print(&s).s);
+    }
+    for (int i = 0; i < b->hooks; i++) {
+        if (b->hook[i].before_conv) {
+            x = b->hook[i].before_conv(b, b->hook[i].self, x, b->convs);
+        }
+    }
+    b->convs++;
+    const int64_t groups = spec->groups ? spec->groups : 1;
+    return conv_with(b, name, x, channels, spec,
+                     TDO_SHAPE(channels, s.dim[3] / groups, spec->kernel[0], spec->kernel[1]));
+}
+
+tdo_node tdo_layer_linear(struct tdo_build *b, const char *name, tdo_node x, int64_t out)
+{
+    const tdo_shape s = tdo_graph_shape(b->g, x);
+    if (s.rank != 2) {
+        return tdo_graph_fail(b->g, TDO_ERR_SHAPE, "%s: rows [N,in] wanted, got %s", name,
+                              tdo_shape_print(&s).s);
+    }
+    const struct tdo_layer_conv one = tdo_layer_square(1, 1, 0, true);
+    tdo_node image = tdo_op_reshape(b->g, x, TDO_SHAPE(s.dim[0], 1, 1, s.dim[1]));
+    tdo_node y = conv_with(b, name, image, out, &one, TDO_SHAPE(out, s.dim[1]));
+    return tdo_op_reshape(b->g, y, TDO_SHAPE(s.dim[0], out));
+}
+
+/* ---- batch normalisation ---------------------------------------------------------------------- */
+
+struct norm_params {
+    tdo_node gamma, beta, mean, var;
+};
+
+static struct norm_params norm_parameters(struct tdo_build *b, const char *name, int64_t C)
+{
+    const struct tdo_param vector = {.shape = TDO_SHAPE(C)};
+    struct tdo_param one = vector, buffer = vector;
+    one.init = TDO_INIT_ONE;
+    buffer.kind = TDO_PARAM_BUFFER;
+    struct norm_params p = {.gamma = parameter(b, name, "weight", one),
+                            .beta = parameter(b, name, "bias", vector),
+                            .mean = parameter(b, name, "running_mean", buffer)};
+    buffer.init = TDO_INIT_ONE;
+    p.var = parameter(b, name, "running_var", buffer);
+    return p;
+}
+
+static void record_stats(struct tdo_build *b, const struct norm_params *p, tdo_node x)
+{
+    const tdo_shape s = tdo_graph_shape(b->g, x);
+    if (b->norms == TDO_MAX_NORMS) {
+        tdo_graph_fail(b->g, TDO_ERR_BUG, "more than %d normalisation layers", TDO_MAX_NORMS);
+        return;
+    }
+    b->stats[b->norms++] = (struct tdo_batch_stats){
+        .mean = tdo_graph_at(b->g, p->mean)->attr.leaf.index,
+        .var = tdo_graph_at(b->g, p->var)->attr.leaf.index,
+        .stats = tdo_op_bn_stats(b->g, x, b->row_weights),
+        .per = tdo_shape_count(&s) / s.dim[0] / s.dim[s.rank - 1]};
+}
+
+/* A convolution with an optional bias, as tdo_layer_conv makes it. */
+struct affine {
+    tdo_node x, w, bias;
+    struct tdo_conv conv;
+};
+
+static bool as_convolution(const tdo_graph *g, tdo_node y, struct affine *a)
+{
+    const struct tdo_graph_node *n = tdo_graph_at(g, y);
+    a->bias = TDO_NONE;
+    if (n->op == &tdo_row_add) {
+        const struct tdo_graph_node *spread = tdo_graph_at(g, n->in[1]);
+        tdo_shape s = spread->op == &tdo_row_broadcast ? tdo_graph_shape(g, spread->in[0]) : n->shape;
+        if (tdo_shape_count(&s) != n->shape.dim[n->shape.rank - 1]) {
+            return false;
+        }
+        a->bias = spread->in[0];
+        n = tdo_graph_at(g, n->in[0]);
+    }
+    a->x = n->nin > 0 ? n->in[0] : TDO_NONE;
+    a->w = n->nin > 1 ? n->in[1] : TDO_NONE;
+    a->conv = n->attr.conv;
+    return n->op == &tdo_row_conv;
+}
+
+/* With running statistics, scale conv(x, w) + shift = conv(x, scale w) + shift: the scaling depends
+ * on parameters only and leaves the loop over images. */
+static tdo_node fold(tdo_graph *g, const struct affine *a, tdo_node scale, tdo_node shift)
+{
+    const tdo_shape w = tdo_graph_shape(g, a->w);
+    const tdo_shape vector = TDO_SHAPE(w.dim[0]), rows = TDO_SHAPE(w.dim[0], 1, 1, 1);
+    tdo_node scaled = tdo_op_mul(g, a->w, tdo_op_broadcast(g, tdo_op_reshape(g, scale, rows), w));
+    tdo_node y = tdo_op_conv(g, a->x, scaled, &a->conv);
+    if (a->bias != TDO_NONE) {
+        tdo_node bias = tdo_op_reshape(g, a->bias, vector);
+        shift = tdo_op_add(g, tdo_op_mul(g, bias, scale), shift);
+    }
+    return tdo_op_add(g, y, over_image(g, shift, y));
+}
+
+tdo_node tdo_layer_batchnorm(struct tdo_build *b, const char *name, tdo_node x)
+{
+    tdo_graph *g = b->g;
+    const tdo_shape s = tdo_graph_shape(g, x);
+    if (x == TDO_NONE || s.rank != 4) {
+        return tdo_graph_fail(g, TDO_ERR_SHAPE, "%s: an image [N,H,W,C] wanted, got %s", name,
+                              tdo_shape_print(&s).s);
+    }
+    const struct norm_params p = norm_parameters(b, name, s.dim[3]);
+    if (p.var == TDO_NONE) {
+        return TDO_NONE;
+    }
+    if (b->norm == TDO_NORM_BATCH) {
+        record_stats(b, &p, x);
+        tdo_node y = tdo_op_bn_train(g, x, p.gamma, p.beta, b->row_weights, norm_eps);
+        return tdo_graph_name(g, y, "%s", name);
+    }
+    tdo_node deviation = tdo_op_sqrt(g, tdo_op_affine(g, p.var, 1, norm_eps));
+    tdo_node scale = tdo_op_div(g, p.gamma, deviation);
+    tdo_node shift = tdo_op_sub(g, p.beta, tdo_op_mul(g, p.mean, scale));
+    struct affine a;
+    if (as_convolution(g, x, &a)) {
+        return fold(g, &a, scale, shift);
+    }
+    return tdo_op_add(g, tdo_op_mul(g, x, over_image(g, scale, x)), over_image(g, shift, x));
+}
+
+/* ---- the rest -------------------------------------------------------------------------------- */
+
+tdo_node tdo_layer_activation(struct tdo_build *b, tdo_node x)
+{
+    for (int i = b->hooks - 1; i >= 0; i--) { /* the last defense that has a say */
+        if (b->hook[i].activation) {
+            return b->hook[i].activation(b, b->hook[i].self, x);
+        }
+    }
+    return tdo_op_relu(b->g, x);
+}
+
+tdo_node tdo_layer_maxpool(struct tdo_build *b, tdo_node x, int window, int stride)
+{
+    const struct tdo_pool p = {.window = {window, window}, .stride = {stride, stride}};
+    return tdo_op_maxpool(b->g, x, &p);
+}
+
+tdo_node tdo_layer_global_mean(struct tdo_build *b, tdo_node x)
+{
+    const tdo_shape s = tdo_graph_shape(b->g, x);
+    const struct tdo_pool p = {.window = {(int32_t)s.dim[1], (int32_t)s.dim[2]}, .stride = {1, 1}};
+    return tdo_op_reshape(b->g, tdo_op_avgpool(b->g, x, &p), TDO_SHAPE(s.dim[0], s.dim[3]));
+}
+
+tdo_node tdo_layer_flatten(struct tdo_build *b, tdo_node x)
+{
+    const tdo_shape s = tdo_graph_shape(b->g, x);
+    if (s.rank == 4 && s.dim[1] * s.dim[2] > 1) {
+        x = tdo_op_permute(b->g, x, (int[]){0, 3, 1, 2});
+    }
+    return tdo_op_reshape(b->g, x, TDO_SHAPE(s.dim[0], tdo_shape_count(&s) / s.dim[0]));
+}

@@ -1,0 +1,82 @@
+#ifndef TDO_LAYERS_H
+#define TDO_LAYERS_H
+/* Layer builders: what models are written with, and where defenses reach into any of them.
+ *
+ * A model calls tdo_layer_conv, tdo_layer_activation, ... on a build context. The context holds
+ * the modes as explicit fields (silently different modes are the classic way to a false
+ * robustness claim) and hooks: a defense that adds noise before convolutions, changes weights or
+ * bounds activations works in every architecture without knowing it.
+ *
+ * All builders return TDO_NONE after an error, which stays in the graph (graph.h). */
+#include "nn/graph/ops.h"
+#include "nn/params.h"
+
+struct tdo_build;
+
+/* What a defense puts into a network; NULL leaves the default. `self` is the defense's own. */
+struct tdo_hook {
+    tdo_node (*before_conv)(struct tdo_build *b, const void *self, tdo_node x, int conv);
+    tdo_node (*weight)(struct tdo_build *b, const void *self, tdo_node w, int layer);
+    tdo_node (*activation)(struct tdo_build *b, const void *self, tdo_node x);
+    const void *self;
+};
+
+enum tdo_norm_mode {
+    TDO_NORM_BATCH,  /* statistics of the batch; running statistics are to be updated */
+    TDO_NORM_RUNNING /* running statistics, folded into the convolution before */
+};
+
+enum { TDO_MAX_NORMS = 512 };
+
+/* Batch statistics of one normalisation layer, to update its running ones with. */
+struct tdo_batch_stats {
+    int64_t mean, var; /* entries of tdo_params */
+    tdo_node stats;    /* [2,C] */
+    int64_t per;       /* places a row */
+};
+
+struct tdo_build {
+    tdo_graph *g;
+    tdo_params *params;
+    enum tdo_norm_mode norm;
+    bool noise;           /* are noise layers active? */
+    tdo_node row_weights; /* [N], TDO_NORM_BATCH only: 0 marks padding */
+    tdo_node keys;        /* [N], for random layers; TDO_NONE if there are none */
+    const struct tdo_hook *hook;
+    int hooks;
+    enum tdo_init weight_init, bias_init;
+    int convs, layers;    /* counters: convolutions; layers with weights */
+    int norms;
+    struct tdo_batch_stats stats[TDO_MAX_NORMS];
+};
+
+struct tdo_layer_conv {
+    int kernel[2], stride[2];
+    int pad[4]; /* top, left, bottom, right */
+    int groups; /* 0 is 1 */
+    bool bias;
+};
+/* A square convolution with equal padding on all sides. */
+struct tdo_layer_conv tdo_layer_square(int kernel, int stride, int pad, bool bias);
+/* TensorFlow's padding "same" for an image of this size: output ceil(size/stride), the odd row and
+ * column of padding at the bottom and right. */
+struct tdo_layer_conv tdo_layer_same(int kernel, int stride, int64_t height, int64_t width,
+                                     bool bias);
+
+/* x [N,H,W,C] -> [N,OH,OW,channels]; parameters name.weight [channels,C/groups,KH,KW], name.bias. */
+tdo_node tdo_layer_conv(struct tdo_build *b, const char *name, tdo_node x, int64_t channels,
+                        const struct tdo_layer_conv *spec);
+/* x [N,in] -> [N,out]; parameters name.weight [out,in], name.bias. Runs as a 1x1 convolution,
+ * whose rows do not depend on the batch. */
+tdo_node tdo_layer_linear(struct tdo_build *b, const char *name, tdo_node x, int64_t out);
+/* Batch normalisation over all axes but the last, eps 1e-5; name.weight, bias, running_mean, _var. */
+tdo_node tdo_layer_batchnorm(struct tdo_build *b, const char *name, tdo_node x);
+/* ReLU, unless a hook replaces it. */
+tdo_node tdo_layer_activation(struct tdo_build *b, tdo_node x);
+tdo_node tdo_layer_maxpool(struct tdo_build *b, tdo_node x, int window, int stride);
+/* Mean over the whole image: [N,H,W,C] -> [N,C]. */
+tdo_node tdo_layer_global_mean(struct tdo_build *b, tdo_node x);
+/* [N,H,W,C] -> [N, C H W] in PyTorch's order (channels first). */
+tdo_node tdo_layer_flatten(struct tdo_build *b, tdo_node x);
+
+#endif

@@ -1,0 +1,64 @@
+/* The table of models, and the input layer in front of each. See models.h. */
+#include "nn/models/models.h"
+
+#include <string.h>
+
+const struct tdo_model *const tdo_model_table[] = {
+#define MODEL(name) &tdo_model_##name,
+#include "nn/models/models.def"
+#undef MODEL
+    NULL};
+
+const struct tdo_model *tdo_model_find(const char *name)
+{
+    for (int i = 0; tdo_model_table[i]; i++) {
+        if (strcmp(tdo_model_table[i]->name, name) == 0) {
+            return tdo_model_table[i];
+        }
+    }
+    return NULL;
+}
+
+/* (x - mean) / std as one multiply-add a channel. */
+static tdo_node input_layer(tdo_graph *g, const struct tdo_model_spec *spec, tdo_node x)
+{
+    if (spec->inputs == 0) {
+        return x;
+    }
+    const tdo_shape s = tdo_graph_shape(g, x);
+    if (spec->inputs == 1) {
+        return tdo_op_affine(g, x, 1 / spec->std[0], -spec->mean[0] / spec->std[0]);
+    }
+    tdo_node scale[16], shift[16];
+    for (int c = 0; c < spec->inputs; c++) {
+        const tdo_shape one = TDO_SHAPE(1, 1, 1, 1);
+        scale[c] = tdo_op_constant(g, one, 1 / spec->std[c]);
+        shift[c] = tdo_op_constant(g, one, -spec->mean[c] / spec->std[c]);
+    }
+    tdo_node a = tdo_op_broadcast(g, tdo_op_concat(g, spec->inputs, scale, 3), s);
+    tdo_node c = tdo_op_broadcast(g, tdo_op_concat(g, spec->inputs, shift, 3), s);
+    return tdo_op_add(g, tdo_op_mul(g, x, a), c);
+}
+
+tdo_node tdo_model_build(struct tdo_build *b, const struct tdo_model *m,
+                         const struct tdo_model_spec *spec, tdo_node pixels)
+{
+    if ((m->height && (m->height != spec->height || m->width != spec->width)) ||
+        (m->channels && m->channels != spec->channels)) {
+        return tdo_graph_fail(b->g, TDO_ERR_CONFIG,
+                              "model.name = %s is for images of %lldx%lldx%lld, the data has "
+                              "%lldx%lldx%lld",
+                              m->name, (long long)m->height, (long long)m->width,
+                              (long long)m->channels, (long long)spec->height,
+                              (long long)spec->width, (long long)spec->channels);
+    }
+    if (spec->inputs > 1 && spec->inputs != spec->channels) {
+        return tdo_graph_fail(b->g, TDO_ERR_CONFIG,
+                              "model.mean has %d numbers, the data has %lld channels",
+                              spec->inputs, (long long)spec->channels);
+    }
+    b->weight_init = m->weight_init;
+    b->bias_init = m->bias_init;
+    b->convs = b->layers = b->norms = 0;
+    return m->build(b, input_layer(b->g, spec, pixels), spec);
+}

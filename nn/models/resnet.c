@@ -1,0 +1,61 @@
+/* Residual networks of depth 6n+2 for 32x32 images (He et al. 2016, section 4.2).
+ *
+ * Parameter names are those of the cifar_resnet that Cohen et al. 2019 certify: conv1, bn1,
+ * layer<stage>.<block>.{conv1,bn1,conv2,bn2}, fc; projection shortcuts downsample.0 and .1.
+ * Shortcut A subsamples by 2 and appends zero channels (no parameters), B is a 1x1 convolution
+ * with stride 2 and batch norm. Kaiming normal initialisation by fan-out; linear: PyTorch's. */
+#include "nn/models/resnet.h"
+
+#include <stdio.h>
+
+static tdo_node norm_conv(struct tdo_build *b, const char *prefix, const char *conv,
+                          const char *norm, tdo_node x, int64_t channels,
+                          const struct tdo_layer_conv *spec)
+{
+    char name[96];
+    snprintf(name, sizeof name, "%s%s", prefix, conv);
+    x = tdo_layer_conv(b, name, x, channels, spec);
+    snprintf(name, sizeof name, "%s%s", prefix, norm);
+    return tdo_layer_batchnorm(b, name, x);
+}
+
+static tdo_node shortcut_a(struct tdo_build *b, tdo_node x, int64_t channels, int stride)
+{
+    const struct tdo_pool every = {.window = {1, 1}, .stride = {stride, stride}};
+    const int64_t more = channels - tdo_graph_shape(b->g, x).dim[3];
+    x = tdo_op_avgpool(b->g, x, &every);
+    return tdo_op_pad(b->g, x, (int64_t[]){0, 0, 0, 0}, (int64_t[]){0, 0, 0, more});
+}
+
+static tdo_node basic_block(struct tdo_build *b, const char *prefix, tdo_node x, int64_t channels,
+                            int stride, char shortcut)
+{
+    const struct tdo_layer_conv first = tdo_layer_square(3, stride, 1, false);
+    const struct tdo_layer_conv second = tdo_layer_square(3, 1, 1, false);
+    const struct tdo_layer_conv one = tdo_layer_square(1, stride, 0, false);
+    tdo_node y = norm_conv(b, prefix, "conv1", "bn1", x, channels, &first);
+    y = norm_conv(b, prefix, "conv2", "bn2", tdo_layer_activation(b, y), channels, &second);
+    if (stride != 1 || tdo_graph_shape(b->g, x).dim[3] != channels) {
+        x = shortcut == 'A'
+                ? shortcut_a(b, x, channels, stride)
+                : norm_conv(b, prefix, "downsample.0", "downsample.1", x, channels, &one);
+    }
+    return tdo_layer_activation(b, tdo_op_add(b->g, y, x));
+}
+
+tdo_node tdo_resnet_build(struct tdo_build *b, tdo_node x, const struct tdo_model_spec *spec,
+                          int blocks)
+{
+    const struct tdo_layer_conv stem = tdo_layer_square(3, 1, 1, false);
+    x = tdo_layer_activation(b, norm_conv(b, "", "conv1", "bn1", x, 16, &stem));
+    for (int stage = 0; stage < 3; stage++) {
+        for (int block = 0; block < blocks; block++) {
+            char prefix[32];
+            snprintf(prefix, sizeof prefix, "layer%d.%d.", stage + 1, block);
+            const int stride = stage > 0 && block == 0 ? 2 : 1;
+            x = basic_block(b, prefix, x, INT64_C(16) << stage, stride, spec->shortcut);
+        }
+    }
+    b->weight_init = TDO_INIT_FAN_IN_UNIFORM;
+    return tdo_layer_linear(b, "fc", tdo_layer_global_mean(b, x), spec->classes);
+}

@@ -1,0 +1,168 @@
+/* The parameter table and its blocks. See params.h. */
+#include "nn/params.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "nn/base/rng.h"
+
+struct tdo_params {
+    struct tdo_param *entry;
+    int64_t entries, room;
+    int64_t count[TDO_PARAM_KINDS];
+    float *block[TDO_PARAM_KINDS];
+    tdo_arena *arena;
+};
+
+tdo_err tdo_params_new(tdo_params **out)
+{
+    TDO_TRY(tdo_memory_new(1, out));
+    tdo_err err = tdo_arena_new(&(*out)->arena);
+    if (err != TDO_OK) {
+        tdo_memory_free(out);
+    }
+    return err;
+}
+
+void tdo_params_free(tdo_params **p)
+{
+    if (*p) {
+        tdo_arena_free(&(*p)->arena);
+        tdo_memory_free(&(*p)->entry);
+        tdo_memory_free(&(*p)->block[TDO_PARAM_WEIGHT]);
+        tdo_memory_free(&(*p)->block[TDO_PARAM_BUFFER]);
+        tdo_memory_free(p);
+    }
+}
+
+int64_t tdo_params_find(const tdo_params *p, const char *name)
+{
+    for (int64_t i = 0; i < p->entries; i++) {
+        if (strcmp(p->entry[i].name, name) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+tdo_err tdo_params_add(tdo_params *p, const struct tdo_param *entry, int64_t *index)
+{
+    *index = tdo_params_find(p, entry->name);
+    if (*index >= 0) {
+        const tdo_shape *have = &p->entry[*index].shape;
+        if (!tdo_shape_equal(have, &entry->shape)) {
+            return TDO_FAIL(TDO_ERR_SHAPE, "parameter %s has shape %s, asked for with %s",
+                            entry->name, tdo_shape_print(have).s, tdo_shape_print(&entry->shape).s);
+        }
+        return TDO_OK;
+    }
+    if (p->block[TDO_PARAM_WEIGHT]) {
+        return TDO_FAIL(TDO_ERR_BUG, "parameter %s comes after the values were made", entry->name);
+    }
+    if (p->entries == p->room) {
+        int64_t room = p->room ? 2 * p->room : 32;
+        TDO_TRY(tdo_memory_grow(p->entries, room, &p->entry));
+        p->room = room;
+    }
+    struct tdo_param *e = &p->entry[p->entries];
+    *e = *entry;
+    e->name = tdo_arena_string(p->arena, entry->name);
+    if (!e->name) {
+        return TDO_ERR_MEMORY;
+    }
+    e->count = tdo_shape_count(&e->shape);
+    e->offset = p->count[e->kind];
+    p->count[e->kind] += e->count;
+    *index = p->entries++;
+    return TDO_OK;
+}
+
+int64_t tdo_params_entries(const tdo_params *p)
+{
+    return p->entries;
+}
+
+const struct tdo_param *tdo_params_at(const tdo_params *p, int64_t index)
+{
+    TDO_ASSERT(index >= 0 && index < p->entries);
+    return &p->entry[index];
+}
+
+int64_t tdo_params_count(const tdo_params *p, enum tdo_param_kind kind)
+{
+    return p->count[kind];
+}
+
+static void start_values(const struct tdo_param *e, int64_t index, uint32_t seed, float *v)
+{
+    const struct tdo_stream stream = {
+        .seed = seed, .purpose = TDO_PURPOSE_INIT, .layer = (uint32_t)index};
+    const struct tdo_key key = {.sample = TDO_SAMPLE_BATCH};
+    double scale = 0, shift = 0;
+    switch (e->init) {
+    case TDO_INIT_ONE:
+        shift = 1;
+        break;
+    case TDO_INIT_FAN_IN_UNIFORM:
+        scale = 2 / sqrt((double)e->fan_in);
+        break;
+    case TDO_INIT_GLOROT_UNIFORM:
+        scale = 2 * sqrt(6 / (double)(e->fan_in + e->fan_out));
+        break;
+    case TDO_INIT_KAIMING_NORMAL:
+        tdo_rng_normals(&stream, &key, 0, e->count, v);
+        for (int64_t i = 0; i < e->count; i++) {
+            v[i] = (float)((double)v[i] * sqrt(2 / (double)e->fan_out));
+        }
+        return;
+    default:
+        break;
+    }
+    tdo_rng_uniforms(&stream, &key, 0, e->count, v);
+    for (int64_t i = 0; i < e->count; i++) {
+        v[i] = (float)(shift + scale * ((double)v[i] - 0.5));
+    }
+}
+
+tdo_err tdo_params_init(tdo_params *p, uint32_t seed)
+{
+    for (int kind = 0; kind < TDO_PARAM_KINDS; kind++) {
+        if (!p->block[kind]) {
+            TDO_TRY(tdo_memory_new(p->count[kind], &p->block[kind]));
+        }
+    }
+    for (int64_t i = 0; i < p->entries; i++) {
+        start_values(&p->entry[i], i, seed, tdo_params_values(p, i));
+    }
+    return TDO_OK;
+}
+
+float *tdo_params_block(const tdo_params *p, enum tdo_param_kind kind)
+{
+    return p->block[kind];
+}
+
+float *tdo_params_values(const tdo_params *p, int64_t index)
+{
+    const struct tdo_param *e = tdo_params_at(p, index);
+    return p->block[e->kind] ? p->block[e->kind] + e->offset : NULL;
+}
+
+const float *tdo_params_for_plan(const void *context, int64_t index)
+{
+    return tdo_params_values(context, index);
+}
+
+tdo_err tdo_params_check_finite(const tdo_params *p)
+{
+    for (int64_t i = 0; i < p->entries; i++) {
+        const float *v = tdo_params_values(p, i);
+        for (int64_t k = 0; k < p->entry[i].count; k++) {
+            if (!isfinite(v[k])) {
+                return TDO_FAIL(TDO_ERR_NUMERIC, "parameter %s holds %g at element %lld",
+                                p->entry[i].name, (double)v[k], (long long)k);
+            }
+        }
+    }
+    return TDO_OK;
+}

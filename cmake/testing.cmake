@@ -37,6 +37,7 @@ function(tdo_test_properties test processors timeout labels)
   set(environment OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 OMPI_ALLOW_RUN_AS_ROOT=1
                   OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1
                   OMPI_MCA_btl_vader_single_copy_mechanism=none
+                  ASAN_OPTIONS=fast_unwind_on_malloc=0 # Open MPI unloads its plugins: see lsan.supp
                   LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0)
   set_tests_properties(${test} PROPERTIES PROCESSORS ${processors} TIMEOUT ${timeout}
                        LABELS "${labels}" ENVIRONMENT "${environment}"

@@ -10,6 +10,7 @@
  * What lives in the network (`network`) travels in the model file; what only shapes training
  * does not. */
 #include "defenses/noise.h"
+#include "nn/base/config.h"
 #include "nn/base/options.h"
 #include "nn/layers.h"
 

@@ -81,6 +81,17 @@ int tdo_comm_size(const tdo_comm *c)
     return c->size;
 }
 
+const char *tdo_comm_library(void)
+{
+    static char text[MPI_MAX_LIBRARY_VERSION_STRING];
+    int length = 0;
+    if (MPI_Get_library_version(text, &length) != MPI_SUCCESS) {
+        return "unknown";
+    }
+    text[strcspn(text, ",\n")] = '\0'; /* "Open MPI v4.1.4" without who packaged it */
+    return text;
+}
+
 /* Stopping and hearing of another rank's failure are milder than any failure of one's own. */
 static int severity(tdo_err err)
 {

@@ -33,6 +33,10 @@ TDO_MUST tdo_err tdo_comm_new(tdo_comm **out);
 int tdo_comm_rank(const tdo_comm *c);
 int tdo_comm_size(const tdo_comm *c);
 
+/* Name and version of the MPI library, a static string.
+ * Ranks:   not collective. */
+const char *tdo_comm_library(void);
+
 /* Every rank brings its own outcome and leaves with the worst one.
  *
  * Returns TDO_OK if all ranks brought that, else the same code on every rank: that of the
@@ -40,8 +44,8 @@ int tdo_comm_size(const tdo_comm *c);
  * of the lowest rank. Ranks that failed print their record; of several with the same code and
  * message only the lowest does, and never more than eight lines in all. The record of every
  * other rank becomes "rank r failed: <its message>". Afterwards the records count as printed,
- * so that neither a second agreement nor tdo_comm_report prints them again. Costs one reduction
- * of eight bytes when nothing failed; it is also a barrier.
+ * so that neither a second agreement nor tdo_comm_report prints them again.
+ * Costs one reduction of eight bytes when nothing failed; it is also a barrier.
  *
  * Ranks:   collective. */
 TDO_MUST tdo_err tdo_comm_agree(tdo_comm *c, tdo_err err);

@@ -66,9 +66,8 @@ void tdo_dataset_writer_free(tdo_dataset_writer **out);
 
 /* ---- reading ---- */
 
-/* Errors:  TDO_ERR_FILE when it cannot be opened, TDO_ERR_FORMAT when its structure is wrong;
- *          one
- *          line that names file and dataset or attribute.
+/* Errors:  TDO_ERR_FILE when it cannot be opened, TDO_ERR_FORMAT when its structure is
+ *          wrong; one line that names file and dataset or attribute.
  * Ranks:   collective; errors are agreed.
  * Owner:   caller, tdo_dataset_free. */
 TDO_MUST tdo_err tdo_dataset_open(tdo_comm *comm, const char *path, tdo_dataset **out);

@@ -2,8 +2,7 @@
  *
  * The two places are used in turn. A place goes  free -> asked -> full -> held -> free;  the
  * thread moves it from asked to full, the caller does the rest. The thread uses pread and
- * nothing else of MPI or HDF5. Its error record is kept in the place and adopted by the caller.
- * */
+ * nothing else of MPI or HDF5. Its error record is kept in the place for the caller. */
 #include <pthread.h>
 #include <string.h>
 

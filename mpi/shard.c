@@ -3,8 +3,7 @@
  * With blocks, position i of the epoch is found in three steps: which window, which row inside
  * the window (a permutation keyed by the window), and which rows the window's blocks are (a
  * permutation of the blocks). Only whole blocks are permuted; rows are numbered from a start
- * that an epoch chooses at random, so the rest of rows/block is another set of rows each time.
- * */
+ * that an epoch chooses at random, so the rest of rows/block differs each time. */
 #include "mpi/shard.h"
 
 #include "nn/base/rng.h"

@@ -67,16 +67,17 @@ static tdo_node conv_with(struct tdo_build *b, const char *name, tdo_node x, int
     const int64_t groups = spec->groups ? spec->groups : 1;
     const int64_t places = (int64_t)spec->kernel[0] * spec->kernel[1];
     const int64_t fan_in = s.dim[3] / groups * places, fan_out = channels / groups * places;
-    const struct tdo_conv conv = {.stride = {spec->stride[0], spec->stride[1]},
-                                  .pad = {spec->pad[0], spec->pad[1], spec->pad[2], spec->pad[3]},
-                                  .groups = (int32_t)groups};
-    tdo_node w = parameter(b, name, "weight",
-                           (struct tdo_param){.shape = weight,
-                                              .init = b->weight_init,
-                                              .fan_in = fan_in,
-                                              .fan_out = fan_out});
-    w = tdo_op_reshape(b->g, weight_hooks(b, w),
-                       TDO_SHAPE(channels, s.dim[3] / groups, spec->kernel[0], spec->kernel[1]));
+    const struct tdo_conv conv = {
+        .stride = {spec->stride[0], spec->stride[1]},
+        .pad = {spec->pad[0], spec->pad[1], spec->pad[2], spec->pad[3]},
+        .groups = (int32_t)groups};
+    tdo_node w = parameter(
+        b, name, "weight",
+        (struct tdo_param){
+            .shape = weight, .init = b->weight_init, .fan_in = fan_in, .fan_out = fan_out});
+    w = tdo_op_reshape(
+        b->g, weight_hooks(b, w),
+        TDO_SHAPE(channels, s.dim[3] / groups, spec->kernel[0], spec->kernel[1]));
     tdo_node y = tdo_graph_name(b->g, tdo_op_conv(b->g, x, w, &conv), "%s", name);
     if (spec->bias) {
         tdo_node bias = parameter(b, name, "bias",
@@ -94,8 +95,8 @@ tdo_node tdo_layer_conv(struct tdo_build *b, const char *name, tdo_node x, int64
 {
     const tdo_shape s = tdo_graph_shape(b->g, x);
     if (s.rank != 4) {
-        return tdo_graph_fail(b->g, TDO_ERR_SHAPE, "%s: an image [N,H,W,C] wanted, got %s", name,
-                              tdo_shape_print(&s).s);
+        return tdo_graph_fail(b->g, TDO_ERR_SHAPE, "%s: an image [N,H,W,C] wanted, got %s",
+                              name, tdo_shape_print(&s).s);
     }
     for (int i = 0; i < b->hooks; i++) {
         if (b->hook[i].before_conv) {
@@ -148,11 +149,11 @@ static void record_stats(struct tdo_build *b, const struct norm_params *p, tdo_n
         tdo_graph_fail(b->g, TDO_ERR_BUG, "more than %d normalisation layers", TDO_MAX_NORMS);
         return;
     }
-    b->stats[b->norms++] = (struct tdo_batch_stats){
-        .mean = tdo_graph_at(b->g, p->mean)->attr.leaf.index,
-        .var = tdo_graph_at(b->g, p->var)->attr.leaf.index,
-        .stats = tdo_op_bn_stats(b->g, x, b->row_weights),
-        .per = tdo_shape_count(&s) / s.dim[0] / s.dim[s.rank - 1]};
+    b->stats[b->norms++] =
+        (struct tdo_batch_stats){.mean = tdo_graph_at(b->g, p->mean)->attr.leaf.index,
+                                 .var = tdo_graph_at(b->g, p->var)->attr.leaf.index,
+                                 .stats = tdo_op_bn_stats(b->g, x, b->row_weights),
+                                 .per = tdo_shape_count(&s) / s.dim[0] / s.dim[s.rank - 1]};
 }
 
 /* A convolution with an optional bias, as tdo_layer_conv makes it. */
@@ -167,17 +168,23 @@ static bool as_convolution(const tdo_graph *g, tdo_node y, struct affine *a)
     a->bias = TDO_NONE;
     if (n->op == &tdo_row_add) {
         const struct tdo_graph_node *spread = tdo_graph_at(g, n->in[1]);
-        tdo_shape s = spread->op == &tdo_row_broadcast ? tdo_graph_shape(g, spread->in[0]) : n->shape;
-        if (tdo_shape_count(&s) != n->shape.dim[n->shape.rank - 1]) {
+        if (spread->op == &tdo_row_broadcast) { /* absent on an image of one row and place */
+            spread = tdo_graph_at(g, spread->in[0]);
+        }
+        if (spread->op != &tdo_row_reshape || tdo_graph_shape(g, spread->in[0]).rank != 1 ||
+            tdo_shape_count(&spread->shape) != n->shape.dim[n->shape.rank - 1]) {
             return false;
         }
         a->bias = spread->in[0];
         n = tdo_graph_at(g, n->in[0]);
     }
-    a->x = n->nin > 0 ? n->in[0] : TDO_NONE;
-    a->w = n->nin > 1 ? n->in[1] : TDO_NONE;
+    if (n->op != &tdo_row_conv) {
+        return false;
+    }
+    a->x = n->in[0];
+    a->w = n->in[1];
     a->conv = n->attr.conv;
-    return n->op == &tdo_row_conv;
+    return true;
 }
 
 /* With running statistics, scale conv(x, w) + shift = conv(x, scale w) + shift: the scaling depends
@@ -186,7 +193,8 @@ static tdo_node fold(tdo_graph *g, const struct affine *a, tdo_node scale, tdo_n
 {
     const tdo_shape w = tdo_graph_shape(g, a->w);
     const tdo_shape vector = TDO_SHAPE(w.dim[0]), rows = TDO_SHAPE(w.dim[0], 1, 1, 1);
-    tdo_node scaled = tdo_op_mul(g, a->w, tdo_op_broadcast(g, tdo_op_reshape(g, scale, rows), w));
+    tdo_node scaled =
+        tdo_op_mul(g, a->w, tdo_op_broadcast(g, tdo_op_reshape(g, scale, rows), w));
     tdo_node y = tdo_op_conv(g, a->x, scaled, &a->conv);
     if (a->bias != TDO_NONE) {
         tdo_node bias = tdo_op_reshape(g, a->bias, vector);
@@ -243,13 +251,17 @@ tdo_node tdo_layer_maxpool(struct tdo_build *b, tdo_node x, int window, int stri
 tdo_node tdo_layer_global_mean(struct tdo_build *b, tdo_node x)
 {
     const tdo_shape s = tdo_graph_shape(b->g, x);
-    const struct tdo_pool p = {.window = {(int32_t)s.dim[1], (int32_t)s.dim[2]}, .stride = {1, 1}};
+    const struct tdo_pool p = {.window = {(int32_t)s.dim[1], (int32_t)s.dim[2]},
+                               .stride = {1, 1}};
     return tdo_op_reshape(b->g, tdo_op_avgpool(b->g, x, &p), TDO_SHAPE(s.dim[0], s.dim[3]));
 }
 
 tdo_node tdo_layer_flatten(struct tdo_build *b, tdo_node x)
 {
     const tdo_shape s = tdo_graph_shape(b->g, x);
+    if (s.rank < 1) {
+        return TDO_NONE;
+    }
     if (s.rank == 4 && s.dim[1] * s.dim[2] > 1) {
         x = tdo_op_permute(b->g, x, (int[]){0, 3, 1, 2});
     }

@@ -66,7 +66,8 @@ static void put_u64(unsigned char *to, uint64_t v)
     }
 }
 
-tdo_err tdo_safetensors_write(const char *path, const tdo_params *p, const tdo_json *description)
+tdo_err tdo_safetensors_write(const char *path, const tdo_params *p,
+                              const tdo_json *description)
 {
     char *header = NULL;
     unsigned char *file = NULL;
@@ -116,7 +117,8 @@ static tdo_err open_file(const char *path, struct model_file *f)
     }
     if (f->size < 8 || length < 2 || length > (uint64_t)f->size - 8) {
         return TDO_FAIL(TDO_ERR_FORMAT,
-                        "%s: no safetensors file: a header of %" PRIu64 " bytes does not fit into "
+                        "%s: no safetensors file: a header of %" PRIu64
+                        " bytes does not fit into "
                         "%" PRId64 " bytes",
                         path, length, f->size);
     }
@@ -215,12 +217,14 @@ static tdo_err take_values(const struct model_file *f, const struct tensor *t,
                         f->path, t->name, t->dtype);
     }
     if (!tdo_shape_equal(&t->shape, &e->shape)) {
-        return TDO_FAIL(TDO_ERR_FORMAT, "%s: tensor %s has shape %s, the model wants %s", f->path,
-                        t->name, tdo_shape_print(&t->shape).s, tdo_shape_print(&e->shape).s);
+        return TDO_FAIL(TDO_ERR_FORMAT, "%s: tensor %s has shape %s, the model wants %s",
+                        f->path, t->name, tdo_shape_print(&t->shape).s,
+                        tdo_shape_print(&e->shape).s);
     }
     if (t->bytes != e->count * (single ? 4 : 2)) {
-        return TDO_FAIL(TDO_ERR_FORMAT, "%s: tensor %s has %" PRId64 " bytes, its shape wants "
-                                        "%" PRId64,
+        return TDO_FAIL(TDO_ERR_FORMAT,
+                        "%s: tensor %s has %" PRId64 " bytes, its shape wants "
+                        "%" PRId64,
                         f->path, t->name, t->bytes, e->count * (single ? 4 : 2));
     }
     if (single) {
@@ -244,7 +248,8 @@ static tdo_err take_tensor(const struct model_file *f, const char *name, tdo_par
     }
     tdo_err err = read_place(f, entry, &t);
     const int64_t index = tdo_params_find(p, name);
-    if (err == TDO_OK && (t.dtype[0] == 'I' || t.dtype[0] == 'U' || strcmp(t.dtype, "BOOL") == 0)) {
+    if (err == TDO_OK && index < 0 &&
+        (t.dtype[0] == 'I' || t.dtype[0] == 'U' || strcmp(t.dtype, "BOOL") == 0)) {
         tdo_log_root(TDO_LOG_INFO, "%s: integer tensor %s skipped", f->path, name);
     } else if (err == TDO_OK && index < 0) {
         err = TDO_FAIL(TDO_ERR_FORMAT, "%s: the model has no parameter %s", f->path, name);

@@ -1,8 +1,9 @@
 /* Whole files, read and written. See file.h.
  *
- * The order of writing is what makes a file survive a crash: data first (fsync of the file), then
- * the name (rename, which replaces in one step), then the directory that holds the name (fsync of
- * the directory). Errors of close count: some file systems report a full disk only there. */
+ * The order of writing is what makes a file survive a crash: data first (fsync of the file),
+ * then the name (rename, which replaces in one step), then the directory that holds the name
+ * (fsync of the directory). Errors of close count: some file systems report a full disk only
+ * there. */
 #include "nn/base/file.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 #ifndef TDO_BASE_FILE_H
 #define TDO_BASE_FILE_H
 /* Files: read whole, write whole. A file that we write appears under its name only when it is
- * complete: write beside it, sync, rename. A reader, or a job that was killed, sees the old file
- * or the new one, never a half. Every error is TDO_ERR_FILE and names path and reason. */
+ * complete: write beside it, sync, rename. A reader, or a job that was killed, sees the old
+ * file or the new one, never a half. Every error is TDO_ERR_FILE and names path and reason. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /* JSON by jansson, behind the few calls that testudo needs. See json.h.
  *
- * A tdo_json is a handle: a counted reference to a jansson node, and one to the fault record of
- * its tree. Views of one tree share that record, so whichever handle a setter fails on, the text
- * of the tree reports it. */
+ * A tdo_json is a handle: a counted reference to a jansson node, and one to the fault record
+ * of its tree. Views of one tree share that record, so whichever handle a setter fails on, the
+ * text of the tree reports it. */
 #include "nn/base/json.h"
 
 #include <jansson.h>

@@ -19,20 +19,21 @@ typedef struct tdo_json tdo_json;
 TDO_MUST tdo_err tdo_json_object(tdo_json **out);
 TDO_MUST tdo_err tdo_json_array(tdo_json **out);
 /* Parse text of `length` bytes, an object or an array; `name` (a file) is for the message.
- * Owner: caller. Errors: TDO_ERR_FORMAT with line and column. Duplicate keys are refused, and so
- * are integers beyond 64 bits and texts that are not UTF-8. */
-TDO_MUST tdo_err tdo_json_parse(const char *text, size_t length, const char *name, tdo_json **out);
+ * Owner: caller. Errors: TDO_ERR_FORMAT with line and column. Duplicate keys are refused, and
+ * so are integers beyond 64 bits and texts that are not UTF-8. */
+TDO_MUST tdo_err tdo_json_parse(const char *text, size_t length, const char *name,
+                                tdo_json **out);
 void tdo_json_free(tdo_json **j); /* NULL is fine */
 
 void tdo_json_set_text(tdo_json *j, const char *key, const char *value); /* NULL becomes null */
 void tdo_json_set_int(tdo_json *j, const char *key, int64_t value);
-void tdo_json_set_real(tdo_json *j, const char *key, double value); /* NaN and inf become null */
+void tdo_json_set_real(tdo_json *j, const char *key, double value); /* NaN, inf: null */
 void tdo_json_set_bool(tdo_json *j, const char *key, bool value);
-/* Moves *value into j and sets it to NULL; views of it stay valid. A NULL or failed *value makes
- * j fail. */
+/* Moves *value into j and sets it to NULL; views of it stay valid. A NULL or failed *value
+ * makes j fail. */
 void tdo_json_set(tdo_json *j, const char *key, tdo_json **value);
 void tdo_json_add_int(tdo_json *array, int64_t value);
-void tdo_json_add_real(tdo_json *array, double value); /* NaN and inf become null */
+void tdo_json_add_real(tdo_json *array, double value); /* NaN, inf: null */
 void tdo_json_add_text(tdo_json *array, const char *value);
 void tdo_json_add(tdo_json *array, tdo_json **value); /* moves, as tdo_json_set */
 
@@ -44,8 +45,8 @@ bool tdo_json_get_int(const tdo_json *j, const char *key, int64_t *value);
 bool tdo_json_get_real(const tdo_json *j, const char *key, double *value);
 bool tdo_json_get_bool(const tdo_json *j, const char *key, bool *value);
 bool tdo_json_has(const tdo_json *j, const char *key); /* of whatever type, null too */
-/* A sub-value as a new view; owner: caller (frees the view, not the tree; the tree stays alive).
- * false also when memory is short. */
+/* A sub-value as a new view; owner: caller (frees the view, not the tree; the tree stays
+ * alive). false also when memory is short. */
 bool tdo_json_get(const tdo_json *j, const char *key, tdo_json **value);
 int64_t tdo_json_size(const tdo_json *j); /* members of an object or array, else 0 */
 bool tdo_json_at(const tdo_json *array, int64_t i, tdo_json **value);
@@ -58,9 +59,9 @@ bool tdo_json_real(const tdo_json *j, double *value);
 bool tdo_json_text_of(const tdo_json *j, const char **value);
 
 /* The text, on one line (indent 0) or indented (2 for files), without a newline at its end.
- * Owner: caller, tdo_memory_free. Reals are printed with 17 significant digits, so they come back
- * bit-equal. Errors: TDO_ERR_MEMORY; TDO_ERR_FORMAT for what a setter could not store, with its
- * key (a text that is not UTF-8, a key set on an array). */
+ * Owner: caller, tdo_memory_free. Reals are printed with 17 significant digits, so they come
+ * back bit-equal. Errors: TDO_ERR_MEMORY; TDO_ERR_FORMAT for what a setter could not store,
+ * with its key (a text that is not UTF-8, a key set on an array). */
 TDO_MUST tdo_err tdo_json_text(const tdo_json *j, int indent, char **text);
 
 #endif

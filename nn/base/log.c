@@ -71,7 +71,8 @@ void tdo_log_error(void)
 {
     const struct tdo_error_record *r = tdo_error_last();
     const char *name = r->file ? r->file : "?";
-    tdo_log_all(TDO_LOG_ERROR, "%s (%s:%d)", r->message[0] ? r->message : tdo_error_text(r->code),
+    tdo_log_all(TDO_LOG_ERROR, "%s (%s:%d)",
+                r->message[0] ? r->message : tdo_error_text(r->code),
                 strrchr(name, '/') ? strrchr(name, '/') + 1 : name, r->line);
 }
 
@@ -93,12 +94,15 @@ static void show(struct tdo_progress *p, int64_t done, const char *note, bool la
 {
     double now = tdo_log_now(), spent = now - p->started;
     double rate = spent > 0 ? (double)(done - p->first) / spent : 0;
-    double left = rate > 0 ? (double)(p->total - done) / rate : 0;
     bool terminal = isatty(STDERR_FILENO);
-    char line[256];
-    int n = snprintf(line, sizeof line, "%s %lld/%lld %s, %.0f/s, %s %.0f s", p->what,
-                     (long long)done, (long long)p->total, p->unit, rate,
-                     last ? "took" : "left", last ? spent : left);
+    char line[256], time[64] = "left unknown";
+    if (last) {
+        snprintf(time, sizeof time, "took %.0f s", spent);
+    } else if (rate > 0) {
+        snprintf(time, sizeof time, "left %.0f s", (double)(p->total - done) / rate);
+    }
+    int n = snprintf(line, sizeof line, "%s %lld/%lld %s, %.*f/s, %s", p->what, (long long)done,
+                     (long long)p->total, p->unit, rate < 10 ? 2 : 0, rate, time);
     if (note && n > 0 && (size_t)n < sizeof line) {
         snprintf(line + n, sizeof line - (size_t)n, ", %s", note);
     }

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nn/base/log.h"
-
 enum { ALIGNMENT = 64 };
 
 static atomic_llong counted;
@@ -24,6 +22,18 @@ int64_t tdo_memory_count(void)
     return atomic_load(&counted);
 }
 
+/* Our rank as the launcher tells it, before MPI is up; NULL without a launcher. The order
+ * matters: mpirun inside a Slurm job gives every rank the SLURM_PROCID of the batch script. */
+static const char *launched_rank(void)
+{
+    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"};
+    const char *rank = NULL;
+    for (size_t i = 0; i < sizeof names / sizeof *names && !rank; i++) {
+        rank = getenv(names[i]);
+    }
+    return rank;
+}
+
 static void read_environment(void)
 {
     static atomic_flag done = ATOMIC_FLAG_INIT;
@@ -31,7 +41,7 @@ static void read_environment(void)
         return;
     }
     const char *k = getenv("TESTUDO_FAIL_ALLOC"), *rank = getenv("TESTUDO_FAIL_RANK");
-    const char *me = getenv("OMPI_COMM_WORLD_RANK");
+    const char *me = launched_rank();
     if (k && (!rank || (me && strcmp(rank, me) == 0))) {
         tdo_memory_fail_after(atoll(k));
     }
@@ -91,23 +101,33 @@ tdo_err tdo_arena_new(tdo_arena **out)
     return tdo_memory_new(1, out);
 }
 
+/* A new first block with room for `bytes`. */
+static tdo_err arena_grow(tdo_arena *a, size_t bytes)
+{
+    void *p = NULL;
+    struct block *b = NULL;
+    size_t size = bytes > 65536 ? bytes : 65536;
+    if (size > PTRDIFF_MAX - sizeof *b) {
+        return TDO_FAIL(TDO_ERR_MEMORY, "out of memory: %zu bytes wanted", bytes);
+    }
+    TDO_TRY(tdo_memory_new_((int64_t)(sizeof *b + size), 1, &p));
+    b = p;
+    b->size = size;
+    b->next = a->first;
+    a->first = b;
+    return TDO_OK;
+}
+
 void *tdo_arena_get(tdo_arena *a, size_t bytes)
 {
-    size_t want = (bytes + 15) & ~(size_t)15;
-    struct block *b = a->first;
-    if (!b || b->size - b->used < want) {
-        size_t size = want > 65536 ? want : 65536;
-        void *p = NULL;
-        if (tdo_memory_new_((int64_t)(sizeof *b + size), 1, &p) != TDO_OK) {
-            return NULL;
-        }
-        b = p;
-        b->size = size;
-        b->next = a->first;
-        a->first = b;
+    /* Rounded up, but never around: what is that large is refused by arena_grow. */
+    size_t want = bytes <= SIZE_MAX - 15 ? (bytes + 15) & ~(size_t)15 : bytes;
+    if ((!a->first || a->first->size - a->first->used < want) &&
+        arena_grow(a, want) != TDO_OK) {
+        return NULL;
     }
-    void *p = b->data + b->used;
-    b->used += want;
+    void *p = a->first->data + a->first->used;
+    a->first->used += want;
     return p;
 }
 
@@ -124,7 +144,7 @@ char *tdo_arena_printf(tdo_arena *a, const char *format, ...)
     va_start(args, format);
     va_copy(again, args);
     int n = vsnprintf(NULL, 0, format, args);
-    char *text = tdo_arena_get(a, (size_t)n + 1);
+    char *text = tdo_arena_get(a, n < 0 ? SIZE_MAX : (size_t)n + 1); /* < 0: over INT_MAX */
     if (text) {
         vsnprintf(text, (size_t)n + 1, format, again);
     }

@@ -67,7 +67,8 @@ static void through_expansion(struct sweep *s, tdo_node y, const bool *want, tdo
 
 static void step(struct sweep *s, tdo_node y)
 {
-    const struct tdo_graph_node node = *tdo_graph_at(s->g, y); /* a copy: building moves nodes */
+    const struct tdo_graph_node node =
+        *tdo_graph_at(s->g, y); /* a copy: building moves nodes */
     bool want[TDO_MAX_IN];
     tdo_node gx[TDO_MAX_IN];
     for (int k = 0; k < node.nin; k++) {
@@ -119,7 +120,7 @@ static void differentiate(tdo_graph *g, tdo_node y, tdo_node gy, int n, const td
         out[i] = TDO_NONE;
     }
     if (y == TDO_NONE || tdo_graph_check(g) != TDO_OK) {
-        return;
+        return; /* TDO_NONE comes from a graph that failed */
     }
     struct sweep s = {.g = g};
     tdo_err err = sweep_down(&s, y, gy, n, wrt, out);

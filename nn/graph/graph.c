@@ -133,16 +133,16 @@ static tdo_err check_operands(const tdo_graph *g, const struct tdo_graph_node *n
 tdo_node tdo_graph_add(tdo_graph *g, const struct tdo_op *op, int nin, const tdo_node *in,
                        const union tdo_attr *attr)
 {
-    for (int k = 0; k < nin; k++) {
-        if (in[k] == TDO_NONE && g->failure.code != TDO_OK) {
-            return TDO_NONE; /* the reason stands in the graph already */
-        }
+    if (g->failure.code != TDO_OK) {
+        return TDO_NONE; /* the first reason stands in the graph already */
     }
     if (reserve(g) != TDO_OK) {
         return keep_failure(g);
     }
     struct tdo_graph_node n = {.op = op, .nin = nin, .name = ""};
-    memcpy(n.in, in, (size_t)(nin < TDO_MAX_IN ? nin : TDO_MAX_IN) * sizeof *in);
+    for (int k = 0; k < nin && k < TDO_MAX_IN; k++) {
+        n.in[k] = in[k];
+    }
     if (attr) {
         n.attr = *attr;
     }

@@ -10,7 +10,7 @@
  *     w ──┘   bias ─┘
  *
  * Builders never fail loudly: a wrong shape records the error in the graph and returns TDO_NONE,
- * builders given TDO_NONE return TDO_NONE, and tdo_graph_check hands the first error out. So
+ * and so does every builder from then on; tdo_graph_check hands the first error out. So
  * formulas can be written as formulas. Equal nodes are made once: asking for the same operation
  * on the same operands returns the first one. */
 #include <stdio.h>

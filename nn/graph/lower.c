@@ -79,16 +79,28 @@ static void count_readers(struct lowering *l, int outputs, const tdo_node *outpu
 
 /* ---- pass 2a: convolutions and their epilogues -------------------------------------------- */
 
+/* May node i be swallowed by its only reader, an `op` that no other convolution has taken and
+ * that runs as often as i does? */
 static bool only_read_by(const struct lowering *l, tdo_node i, const struct tdo_op *op)
 {
-    return l->uses[i] == 1 && !l->is_output[i] && at(l, l->reader[i])->op == op;
+    if (l->uses[i] != 1 || l->is_output[i]) {
+        return false;
+    }
+    const tdo_node reader = l->reader[i];
+    return at(l, reader)->op == op && l->prologue[i] == l->prologue[reader] &&
+           !l->swallowed[reader] && !l->group[reader];
 }
 
-/* The vector [K] behind a broadcast over the places of an image, or TDO_NONE. */
+/* The vector [K] behind a broadcast over the places of an image, or TDO_NONE. On an image of one
+ * row and one place the broadcast is no node, and the vector is only reshaped. */
 static tdo_node channel_vector(const struct lowering *l, tdo_node i)
 {
     const struct tdo_graph_node *n = at(l, i);
     struct tdo_program_load load;
+    if (n->op == &tdo_row_reshape && tdo_graph_shape(l->from, n->in[0]).rank == 1 &&
+        tdo_shape_count(&n->shape) == n->shape.dim[n->shape.rank - 1]) {
+        return n->in[0];
+    }
     if (n->op != &tdo_row_broadcast) {
         return TDO_NONE;
     }
@@ -113,7 +125,7 @@ static struct epilogue find_epilogue(const struct lowering *l, tdo_node conv)
         e.bias = channel_vector(l, other_operand(l, e.root));
         e.root = e.bias != TDO_NONE ? l->reader[e.root] : e.root;
     }
-    if (only_read_by(l, e.root, &tdo_row_add) && !l->swallowed[l->reader[e.root]] &&
+    if (only_read_by(l, e.root, &tdo_row_add) &&
         channel_vector(l, other_operand(l, e.root)) == TDO_NONE) {
         e.sum = other_operand(l, e.root);
         e.root = l->reader[e.root];
@@ -200,6 +212,10 @@ static tdo_node source_of(const struct lowering *l, tdo_node i, const tdo_shape 
     const struct tdo_graph_node *n = at(l, i);
     if (n->op == &tdo_row_broadcast) {
         tdo_shape small = tdo_graph_shape(l->from, n->in[0]);
+        if (at(l, n->in[0])->op == &tdo_row_constant) {
+            load->repeat = load->period = 1;
+            return n->in[0];
+        }
         if (tdo_pointwise_blocks(&small, shape, load)) {
             return n->in[0];
         }
@@ -343,8 +359,8 @@ static bool compile(const struct lowering *l, const struct cluster *c, struct td
         }
         until[r] = last_reader(l, c, m) + 1; /* free for the next member after that one */
         home[m] = r;
-        *s = (struct tdo_program_step){n->op->tiles, r, source[0], source[1], source[2],
-                                       n->attr.real.a, n->attr.real.b};
+        *s = (struct tdo_program_step){
+            n->op->tiles, r, source[0], source[1], source[2], n->attr.real.a, n->attr.real.b};
         p->registers = r + 1 > p->registers ? r + 1 : p->registers;
     }
     return true;
@@ -396,8 +412,8 @@ static tdo_node emit_convolution(struct lowering *l, const struct epilogue *e)
     if (e->sum != TDO_NONE) {
         in[nin++] = emit(l, e->sum);
     }
-    return tdo_graph_add(l->to, adjoint ? &tdo_row_conv_dx_packed : &tdo_row_conv_fused, nin, in,
-                         &attr);
+    return tdo_graph_add(l->to, adjoint ? &tdo_row_conv_dx_packed : &tdo_row_conv_fused, nin,
+                         in, &attr);
 }
 
 static tdo_node emit_program(struct lowering *l, tdo_node root, const struct group *group)
@@ -418,7 +434,7 @@ static tdo_node emit_program(struct lowering *l, tdo_node root, const struct gro
 /* The new node of an old one, written when it is first asked for. */
 static tdo_node emit(struct lowering *l, tdo_node i)
 {
-    if (l->map[i] != TDO_NONE) {
+    if (l->map[i] != TDO_NONE || tdo_graph_check(l->to) != TDO_OK) {
         return l->map[i];
     }
     const struct tdo_graph_node *n = at(l, i);
@@ -438,8 +454,8 @@ static tdo_node emit(struct lowering *l, tdo_node i)
 /* Nodes that are written only where somebody asks for them: a program may have looked through. */
 static bool lazy(const struct tdo_graph_node *n)
 {
-    return n->op == &tdo_row_broadcast || n->op == &tdo_row_constant || n->op == &tdo_row_param ||
-           (n->op->flags & TDO_OP_ALIAS);
+    return n->op == &tdo_row_broadcast || n->op == &tdo_row_constant ||
+           n->op == &tdo_row_param || (n->op->flags & TDO_OP_ALIAS);
 }
 
 /* The node whose memory a node uses. */
@@ -451,15 +467,26 @@ static tdo_node root_of(const tdo_graph *g, tdo_node i)
     return i;
 }
 
-/* An output must have memory of its own, written in every run. */
-static tdo_node own_output(struct lowering *l, int count, const tdo_node *before, tdo_node i)
+/* Does node i lie in memory that a leaf or an earlier output owns? */
+static bool shares_memory(const struct lowering *l, int count, const tdo_node *before,
+                          tdo_node i)
 {
     tdo_node root = root_of(l->to, i);
     bool shared = (tdo_graph_at(l->to, root)->op->flags & TDO_OP_LEAF) != 0;
     for (int k = 0; k < count; k++) {
         shared = shared || root_of(l->to, before[k]) == root;
     }
-    return shared ? tdo_op_copy(l->to, i) : i;
+    return shared;
+}
+
+/* An output must have memory of its own, written in every run. Equal nodes are one, so another
+ * copy of the same value is a copy of the last copy. */
+static tdo_node own_output(struct lowering *l, int count, const tdo_node *before, tdo_node i)
+{
+    while (i != TDO_NONE && shares_memory(l, count, before, i)) {
+        i = tdo_op_copy(l->to, i);
+    }
+    return i;
 }
 
 static tdo_err write_graph(struct lowering *l, int outputs, const tdo_node *output,
@@ -473,8 +500,8 @@ static tdo_err write_graph(struct lowering *l, int outputs, const tdo_node *outp
     for (int k = 0; k < outputs && tdo_graph_check(l->to) == TDO_OK; k++) {
         tdo_node i = emit(l, output[k]);
         if (i != TDO_NONE) {
-            bool constant = l->prologue[output[k]];
-            out->output[k] = constant ? tdo_op_copy(l->to, i) : own_output(l, k, out->output, i);
+            i = l->prologue[output[k]] ? tdo_op_copy(l->to, i) : i;
+            out->output[k] = own_output(l, k, out->output, i);
         }
     }
     TDO_TRY(tdo_graph_check(l->to));

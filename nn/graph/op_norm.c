@@ -13,9 +13,9 @@
 #include "nn/kernels/norm.h"
 #include "nn/kernels/reference.h"
 
-#define KERNELS(name)                                                                            \
-    {                                                                                            \
-        tdo_reference_##name##_f32, tdo_reference_##name##_f64                                   \
+#define KERNELS(name)                                                                          \
+    {                                                                                          \
+        tdo_reference_##name##_f32, tdo_reference_##name##_f64                                 \
     }
 
 /* [1,...,1,C] for x [N,...,C] */
@@ -59,10 +59,10 @@ static tdo_err bn_shape(const tdo_graph *g, struct tdo_graph_node *n)
 /* ---- expansions ---------------------------------------------------------------------------- */
 
 struct normal {
-    tdo_node share;    /* v / W, like x: the weight of an element in the means */
+    tdo_node share;     /* v / W, like x: the weight of an element in the means */
     tdo_node mean, var; /* [1,...,C] */
-    tdo_node scale;    /* 1 / sqrt(var + eps), [1,...,C] */
-    tdo_node xhat;     /* like x */
+    tdo_node scale;     /* 1 / sqrt(var + eps), [1,...,C] */
+    tdo_node xhat;      /* like x */
 };
 
 static struct normal normalise(tdo_graph *g, tdo_node x, tdo_node v, double eps)
@@ -91,7 +91,7 @@ static tdo_node spread(tdo_graph *g, tdo_node vector, const tdo_shape *x)
 /* Two [1,...,C] as [2,C]. */
 static tdo_node stack(tdo_graph *g, tdo_node a, tdo_node b)
 {
-    tdo_shape s = tdo_graph_shape(g, a), row = TDO_SHAPE(1, s.dim[s.rank - 1]);
+    tdo_shape s = tdo_graph_shape(g, a), row = TDO_SHAPE(1, tdo_shape_count(&s));
     tdo_node rows[2] = {tdo_op_reshape(g, a, row), tdo_op_reshape(g, b, row)};
     return tdo_op_concat(g, 2, rows, 0);
 }
@@ -116,7 +116,8 @@ static tdo_node bn_reduce_expand(tdo_graph *g, tdo_node y)
     const struct tdo_graph_node n = *tdo_graph_at(g, y);
     tdo_shape s = tdo_graph_shape(g, n.in[0]), c = channels_of(&s);
     struct normal m = normalise(g, n.in[0], n.in[2], n.attr.real.a);
-    return stack(g, tdo_op_sum(g, tdo_op_mul(g, n.in[1], m.xhat), c), tdo_op_sum(g, n.in[1], c));
+    return stack(g, tdo_op_sum(g, tdo_op_mul(g, n.in[1], m.xhat), c),
+                 tdo_op_sum(g, n.in[1], c));
 }
 
 static tdo_node bn_dx_expand(tdo_graph *g, tdo_node y)

@@ -11,13 +11,13 @@
 
 #include "nn/base/memory.h"
 
-#define CHECK(call)                                                                              \
-    do {                                                                                         \
-        dnnl_status_t status_ = (call);                                                          \
-        if (status_ != dnnl_success) {                                                           \
-            return TDO_FAIL(TDO_ERR_LIBRARY, "oneDNN refused a convolution (status %d)",         \
-                            (int)status_);                                                       \
-        }                                                                                        \
+#define CHECK(call)                                                                            \
+    do {                                                                                       \
+        dnnl_status_t status_ = (call);                                                        \
+        if (status_ != dnnl_success) {                                                         \
+            return TDO_FAIL(TDO_ERR_LIBRARY, "oneDNN refused a convolution (status %d)",       \
+                            (int)status_);                                                     \
+        }                                                                                      \
     } while (0)
 
 /* One engine and one stream of the process: oneDNN's own threads, no others. */
@@ -126,7 +126,8 @@ static void drop(struct primitive *p)
     }
 }
 
-static tdo_err add_argument(struct primitive *p, int name, const dnnl_memory_desc_t *md, int from)
+static tdo_err add_argument(struct primitive *p, int name, const dnnl_memory_desc_t *md,
+                            int from)
 {
     TDO_ASSERT(p->args < MAX_ARGS);
     dnnl_exec_arg_t *a = &p->arg[p->args];
@@ -217,14 +218,15 @@ static tdo_err find(const struct tdo_conv_pack *p, enum direction direction,
     dnnl_convolution_desc_t forward, d;
     dnnl_primitive_desc_t hint = NULL;
     dnnl_primitive_attr_t attr;
-    const dnnl_prop_kind_t kind = direction == FORWARD ? dnnl_forward_inference
-                                                       : dnnl_forward_training;
+    const dnnl_prop_kind_t kind =
+        direction == FORWARD ? dnnl_forward_inference : dnnl_forward_training;
     *desc = NULL;
     TDO_TRY(start());
     TDO_TRY(describe(p, &t));
     CHECK(dnnl_primitive_attr_create(&attr));
     dnnl_status_t s = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
-    tdo_err err = s == dnnl_success && direction == FORWARD ? add_post_ops(&p->fused, attr) : TDO_OK;
+    tdo_err err =
+        s == dnnl_success && direction == FORWARD ? add_post_ops(&p->fused, attr) : TDO_OK;
     s = dnnl_convolution_forward_desc_init(&forward, kind, dnnl_convolution_direct, &t.x, &t.w,
                                            p->fused.bias ? &t.bias : NULL, &t.y, t.stride,
                                            t.before, t.after);
@@ -233,12 +235,12 @@ static tdo_err find(const struct tdo_conv_pack *p, enum direction direction,
     } else if (s == dnnl_success) {
         s = dnnl_primitive_desc_create(&hint, &forward, NULL, engine, NULL);
         if (s == dnnl_success && direction == BACKWARD_DATA) {
-            s = dnnl_convolution_backward_data_desc_init(&d, dnnl_convolution_direct, &t.x, &t.w,
-                                                         &t.y, t.stride, t.before, t.after);
+            s = dnnl_convolution_backward_data_desc_init(
+                &d, dnnl_convolution_direct, &t.x, &t.w, &t.y, t.stride, t.before, t.after);
         } else if (s == dnnl_success) {
             s = dnnl_convolution_backward_weights_desc_init(&d, dnnl_convolution_direct, &t.x,
-                                                            &t.w, NULL, &t.y, t.stride, t.before,
-                                                            t.after);
+                                                            &t.w, NULL, &t.y, t.stride,
+                                                            t.before, t.after);
         }
         s = s == dnnl_success ? dnnl_primitive_desc_create(desc, &d, attr, engine, hint) : s;
     }
@@ -292,7 +294,8 @@ tdo_err tdo_onednn_pack_floats(const struct tdo_conv_pack *pack, int64_t *floats
     *floats = 0;
     TDO_TRY(packed_md(pack, &md, &found));
     if (found) {
-        *floats = (int64_t)((dnnl_memory_desc_get_size(&md) + sizeof(float) - 1) / sizeof(float));
+        *floats =
+            (int64_t)((dnnl_memory_desc_get_size(&md) + sizeof(float) - 1) / sizeof(float));
     }
     return TDO_OK;
 }
@@ -419,14 +422,19 @@ tdo_err tdo_onednn_conv_dw(const struct tdo_call *call, struct tdo_kernel *kerne
     if (!desc) {
         return TDO_OK;
     }
-    TDO_TRY(tdo_memory_new(1, &g));
+    tdo_err err = tdo_memory_new(1, &g);
+    if (err != TDO_OK) {
+        dnnl_primitive_desc_destroy(desc);
+        return err;
+    }
     g->conv.desc = desc;
     *kernel = (struct tdo_kernel){.run = run_conv_dw, .state = g, .free = free_conv_dw};
     TDO_TRY(describe(&geometry, &t));
     const dnnl_memory_desc_t *md = part(&g->conv, dnnl_query_diff_weights_md);
     const bool plain = dnnl_memory_desc_equal(md, &t.w_plain);
     TDO_TRY(add_argument(&g->conv, DNNL_ARG_SRC, part(&g->conv, dnnl_query_src_md), 0));
-    TDO_TRY(add_argument(&g->conv, DNNL_ARG_DIFF_DST, part(&g->conv, dnnl_query_diff_dst_md), 1));
+    TDO_TRY(
+        add_argument(&g->conv, DNNL_ARG_DIFF_DST, part(&g->conv, dnnl_query_diff_dst_md), 1));
     TDO_TRY(add_argument(&g->conv, DNNL_ARG_DIFF_WEIGHTS, md, plain ? FROM_OUT : FROM_SCRATCH));
     if (!plain) { /* both primitives find the packed gradient at the start of the scratch */
         kernel->scratch = ((int64_t)dnnl_memory_desc_get_size(md) + 63) / 64 * 64;

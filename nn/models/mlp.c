@@ -14,6 +14,7 @@ const struct tdo_model tdo_model_mlp = {
     .name = "mlp",
     .help = "two hidden layers of 500 and 150 units",
     .cite = "Yan et al. 2018 (Deep Defense), section 4.1",
+    .usual = {28, 28, 1},
     .weight_init = TDO_INIT_FAN_IN_UNIFORM,
     .bias_init = TDO_INIT_FAN_IN_UNIFORM,
     .build = build,

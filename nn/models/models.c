@@ -43,15 +43,6 @@ static tdo_node input_layer(tdo_graph *g, const struct tdo_model_spec *spec, tdo
 tdo_node tdo_model_build(struct tdo_build *b, const struct tdo_model *m,
                          const struct tdo_model_spec *spec, tdo_node pixels)
 {
-    if ((m->height && (m->height != spec->height || m->width != spec->width)) ||
-        (m->channels && m->channels != spec->channels)) {
-        return tdo_graph_fail(b->g, TDO_ERR_CONFIG,
-                              "model.name = %s is for images of %lldx%lldx%lld, the data has "
-                              "%lldx%lldx%lld",
-                              m->name, (long long)m->height, (long long)m->width,
-                              (long long)m->channels, (long long)spec->height,
-                              (long long)spec->width, (long long)spec->channels);
-    }
     if (spec->inputs > 1 && spec->inputs != spec->channels) {
         return tdo_graph_fail(b->g, TDO_ERR_CONFIG,
                               "model.mean has %d numbers, the data has %lld channels",

@@ -19,7 +19,7 @@ struct tdo_model_spec {
 struct tdo_model {
     const char *name, *help, *cite;
     bool shortcut;                     /* does it read spec->shortcut? */
-    int64_t height, width, channels;   /* the images that it is for; 0: any */
+    int64_t usual[3];                  /* height, width, channels of the images it was made for */
     enum tdo_init weight_init, bias_init;
     /* x [N,H,W,C] behind the input layer -> logits [N,classes]. */
     tdo_node (*build)(struct tdo_build *b, tdo_node x, const struct tdo_model_spec *spec);

@@ -21,6 +21,7 @@ const struct tdo_model tdo_model_zcnn = {
     .name = "zcnn",
     .help = "three strided convolutions (64, 128, 128) and a linear layer",
     .cite = "Zantedeschi et al. 2017, section 5.1",
+    .usual = {28, 28, 1},
     .weight_init = TDO_INIT_GLOROT_UNIFORM,
     .bias_init = TDO_INIT_ZERO,
     .build = build,

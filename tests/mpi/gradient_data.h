@@ -22,8 +22,8 @@ static inline void make_gradient(float *out, int64_t count, int shard, uint32_t 
 
 /* The value of one element at the tree node over shards [first, first + width); *present tells
  * whether any shard there has rows. value [shards]: this element of each shard. */
-static inline float tree_value(const float *value, int shards, int64_t rows, int first, int width,
-                        bool *present)
+static inline float tree_value(const float *value, int shards, int64_t rows, int first,
+                               int width, bool *present)
 {
     if (width == 1) {
         struct tdo_range r = {0, 0};

@@ -111,6 +111,28 @@ static void windows_stay_in_their_blocks(void)
     }
 }
 
+/* With one block per window, the order inside a block is seen as row - smallest row. */
+static void windows_have_their_own_shuffle(void)
+{
+    struct tdo_order o = {3, 5, 1003, 20, 1};
+    int64_t order[50][20];
+    int equal = 0;
+    for (int w = 0; w < 50; w++) {
+        int64_t least = o.rows;
+        for (int i = 0; i < 20; i++) {
+            order[w][i] = tdo_shard_row(&o, w * 20 + i);
+            least = order[w][i] < least ? order[w][i] : least;
+        }
+        for (int i = 0; i < 20; i++) {
+            order[w][i] -= least;
+        }
+        for (int v = 0; v < w; v++) {
+            equal += memcmp(order[w], order[v], sizeof order[w]) == 0;
+        }
+    }
+    CU_ASSERT_EQUAL(equal, 0);
+}
+
 static void senseless_orders_are_refused(void)
 {
     const struct tdo_order bad[] = {
@@ -128,5 +150,6 @@ CU_TestInfo suite_tests[] = {
     {"every epoch is a permutation, with and without blocks", epochs_are_permutations},
     {"epochs and seeds give different orders", epochs_and_seeds_differ},
     {"a window holds whole blocks and is shuffled inside", windows_stay_in_their_blocks},
+    {"each window has its own shuffle", windows_have_their_own_shuffle},
     {"an order that makes no sense is refused", senseless_orders_are_refused},
     CU_TEST_INFO_NULL};

@@ -11,19 +11,31 @@
 
 const char suite_name[] = "base/memory";
 
+/* Ranks as launchers tell them; NULL for none. */
+struct launch {
+    const char *mpirun, *pmix, *slurm;
+};
+
+static void set_or_unset(const char *name, const char *value)
+{
+    if (value) {
+        setenv(name, value, 1);
+    } else {
+        unsetenv(name);
+    }
+}
+
 /* Which allocation of a fresh process fails first under this environment; 0 for none of ten. */
-static int first_failure(const char *k, const char *fail_rank, const char *my_rank)
+static int first_failure(const char *k, const char *fail_rank, struct launch launch)
 {
     int status = 0;
     pid_t child = fork();
     if (child == 0) {
         setenv("TESTUDO_FAIL_ALLOC", k, 1);
-        unsetenv("TESTUDO_FAIL_RANK");
-        unsetenv("OMPI_COMM_WORLD_RANK");
-        if (fail_rank) {
-            setenv("TESTUDO_FAIL_RANK", fail_rank, 1);
-            setenv("OMPI_COMM_WORLD_RANK", my_rank, 1);
-        }
+        set_or_unset("TESTUDO_FAIL_RANK", fail_rank);
+        set_or_unset("OMPI_COMM_WORLD_RANK", launch.mpirun);
+        set_or_unset("PMIX_RANK", launch.pmix);
+        set_or_unset("SLURM_PROCID", launch.slurm);
         for (int i = 1; i <= 10; i++) {
             char *p = NULL;
             if (tdo_memory_new(1, &p) != TDO_OK) {
@@ -41,11 +53,26 @@ static int first_failure(const char *k, const char *fail_rank, const char *my_ra
 static void the_environment_fails_one_allocation_of_one_rank(void)
 {
     CU_ASSERT_EQUAL_FATAL(tdo_memory_count(), 0);
-    CU_ASSERT_EQUAL(first_failure("1", NULL, NULL), 1);
-    CU_ASSERT_EQUAL(first_failure("4", NULL, NULL), 4);
-    CU_ASSERT_EQUAL(first_failure("0", NULL, NULL), 0);
-    CU_ASSERT_EQUAL(first_failure("4", "2", "2"), 4);
-    CU_ASSERT_EQUAL(first_failure("4", "2", "1"), 0);
+    CU_ASSERT_EQUAL(first_failure("1", NULL, (struct launch){NULL, NULL, NULL}), 1);
+    CU_ASSERT_EQUAL(first_failure("4", NULL, (struct launch){NULL, NULL, NULL}), 4);
+    CU_ASSERT_EQUAL(first_failure("0", NULL, (struct launch){NULL, NULL, NULL}), 0);
+    CU_ASSERT_EQUAL(first_failure("4", NULL, (struct launch){"1", NULL, NULL}), 4);
+    CU_ASSERT_EQUAL(first_failure("4", "0", (struct launch){NULL, NULL, NULL}), 0);
+}
+
+/* Also before any allocation here. */
+static void the_rank_is_known_under_mpirun_and_under_srun(void)
+{
+    CU_ASSERT_EQUAL_FATAL(tdo_memory_count(), 0);
+    CU_ASSERT_EQUAL(first_failure("4", "2", (struct launch){"2", NULL, NULL}), 4);
+    CU_ASSERT_EQUAL(first_failure("4", "2", (struct launch){"1", NULL, NULL}), 0);
+    CU_ASSERT_EQUAL(first_failure("4", "2", (struct launch){NULL, "2", "2"}), 4);
+    CU_ASSERT_EQUAL(first_failure("4", "2", (struct launch){NULL, "1", "1"}), 0);
+    CU_ASSERT_EQUAL(first_failure("4", "2", (struct launch){NULL, NULL, "2"}), 4);
+    CU_ASSERT_EQUAL(first_failure("4", "2", (struct launch){NULL, NULL, "12"}), 0);
+    /* mpirun in a batch script of Slurm: every rank sees the SLURM_PROCID of the script */
+    CU_ASSERT_EQUAL(first_failure("4", "2", (struct launch){"2", "2", "0"}), 4);
+    CU_ASSERT_EQUAL(first_failure("4", "0", (struct launch){"2", "2", "0"}), 0);
 }
 
 static bool all_zero(const void *p, size_t bytes)
@@ -179,6 +206,26 @@ static void arena_blocks_are_zeroed_apart_and_aligned(void)
     tdo_arena_free(&a);
 }
 
+static void an_arena_refuses_sizes_that_would_wrap(void)
+{
+    static const size_t impossible[] = {SIZE_MAX,      SIZE_MAX - 1,     SIZE_MAX - 14,
+                                        SIZE_MAX - 15, SIZE_MAX - 64,    SIZE_MAX - 200,
+                                        SIZE_MAX / 2,  SIZE_MAX / 2 + 1, SIZE_MAX / 2 - 100};
+    tdo_arena *a = NULL;
+    ASSERT_OK_FATAL(tdo_arena_new(&a));
+    for (int used = 0; used < 2; used++) { /* with no chunk yet, and with room in one */
+        for (size_t i = 0; i < sizeof impossible / sizeof *impossible; i++) {
+            tdo_error_clear();
+            CU_ASSERT_PTR_NULL(tdo_arena_get(a, impossible[i]));
+            CU_ASSERT_EQUAL(tdo_error_last()->code, TDO_ERR_MEMORY);
+        }
+        char *p = tdo_arena_get(a, 40);
+        CU_ASSERT_TRUE(all_zero(p, 40));
+        fill(p, 1, 40);
+    }
+    tdo_arena_free(&a);
+}
+
 static void arena_strings_are_copies(void)
 {
     tdo_arena *a = NULL;
@@ -216,6 +263,8 @@ static void an_arena_without_memory_says_so_and_stays_usable(void)
 CU_TestInfo suite_tests[] = {
     {"the environment fails one allocation of one rank",
      the_environment_fails_one_allocation_of_one_rank},
+    {"the rank is known under mpirun and under srun",
+     the_rank_is_known_under_mpirun_and_under_srun},
     {"blocks are zeroed and aligned to a cache line",
      blocks_are_zeroed_and_aligned_to_a_cache_line},
     {"zero elements are a block, and NULL may be freed",
@@ -226,6 +275,7 @@ CU_TestInfo suite_tests[] = {
     {"the injector fails exactly the k-th allocation",
      the_injector_fails_exactly_the_kth_allocation},
     {"arena blocks are zeroed, apart and aligned", arena_blocks_are_zeroed_apart_and_aligned},
+    {"an arena refuses sizes that would wrap", an_arena_refuses_sizes_that_would_wrap},
     {"arena strings are copies", arena_strings_are_copies},
     {"an arena without memory says so and stays usable",
      an_arena_without_memory_says_so_and_stays_usable},

@@ -1,0 +1,220 @@
+/* testudo certify: randomized smoothing, Monte-Carlo draws fanned out over all ranks.
+ *
+ * The sampler draws the votes (sampler.h), the certifier decides each image from its integers
+ * (defenses/certifier.h), the images being shared out over the ranks. Writes votes.tsv, the
+ * evidence, and certify.tsv, what it proves; prints the table of certified accuracy. */
+#include <stdio.h>
+#include <string.h>
+
+#include "defenses/certifier.h"
+#include "jobs/certify_tables.h"
+#include "jobs/run.h"
+#include "jobs/sampler.h"
+#include "nn/base/log.h"
+
+struct certifying {
+    struct tdo_run run;
+    const struct tdo_certifier *certifier;
+    struct tdo_certify_options o;
+    struct tdo_sampler_options sampling;
+    tdo_dataset *data;
+    struct tdo_network net;
+    tdo_rounded *table;
+    tdo_sampler *sampler;
+    struct tdo_certificate *certificate; /* [images], on every rank */
+};
+
+/* ---- set-up ----------------------------------------------------------------------------------- */
+
+static tdo_err read_options(struct tdo_job_context *x, struct certifying *c)
+{
+    const tdo_config *k = x->config;
+    c->o = (struct tdo_certify_options){.sigma = tdo_config_real(k, "certify.sigma"),
+                                        .alpha = tdo_config_real(k, "certify.alpha"),
+                                        .n0 = tdo_config_int(k, "certify.n0"),
+                                        .n = tdo_config_int(k, "certify.n")};
+    c->sampling = (struct tdo_sampler_options){
+        .split = (enum tdo_split)tdo_config_choice(k, "data.split"),
+        .skip = tdo_config_int(k, "certify.skip"),
+        .n0 = c->o.n0,
+        .n = c->o.n,
+        .batch = tdo_config_int(k, "certify.batch"),
+        .sigma = c->o.sigma,
+        .seed = (uint32_t)tdo_config_int(k, "run.seed"),
+        .hash = tdo_config_bool(k, "certify.hash"),
+        .profile = tdo_config_bool(k, "certify.profile")};
+    const char *name = tdo_config_text(k, "certify.certifier");
+    c->certifier = tdo_certifier_find(name);
+    if (!c->certifier) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "certify.certifier = '%s' is none; testudo list certifiers shows them", name);
+    }
+    return c->certifier->check(&c->o);
+}
+
+static tdo_err choose_noise(struct tdo_job_context *x, struct certifying *c)
+{
+    const bool u8 = tdo_dataset_info(c->data)->is_u8;
+    c->sampling.law = (enum tdo_noise_law)tdo_config_choice(x->config, "certify.noise");
+    if (!u8 && c->sampling.law == TDO_NOISE_ROUNDED &&
+        !tdo_config_given(x->config, "certify.noise")) {
+        c->sampling.law = TDO_NOISE_REAL; /* the default of images that are no integers */
+    }
+    if (c->sampling.law == TDO_NOISE_ROUNDED) {
+        TDO_TRY(tdo_rounded_new(c->o.sigma, &c->table));
+        c->sampling.table = c->table;
+        c->o.slack = tdo_rounded_slack(c->table, tdo_dataset_pixels(c->data));
+    }
+    return TDO_OK;
+}
+
+static tdo_err choose_images(struct tdo_job_context *x, struct certifying *c)
+{
+    const int64_t rows = tdo_dataset_info(c->data)->rows[c->sampling.split];
+    const int64_t max = tdo_config_int(x->config, "certify.max");
+    if (rows == 0) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "data.split = %s: %s has no such images",
+                        tdo_dataset_split_name(c->sampling.split), tdo_dataset_path(c->data));
+    }
+    const int64_t images = (rows + c->sampling.skip - 1) / c->sampling.skip;
+    c->sampling.images = max > 0 && max < images ? max : images;
+    return TDO_OK;
+}
+
+static tdo_err open_network(struct tdo_job_context *x, struct certifying *c)
+{
+    char standard[1024];
+    const char *path = tdo_config_text(x->config, "model.file");
+    if (!path[0]) {
+        TDO_TRY(tdo_run_path(&c->run, "model.safetensors", standard, sizeof standard));
+        path = standard;
+    }
+    const struct tdo_dataset_info *info = tdo_dataset_info(c->data);
+    const struct tdo_network_data fit = {info->height, info->width, info->channels, info->classes};
+    return tdo_network_load(path, &fit, &c->net);
+}
+
+/* What depends on data set and network; local. */
+static tdo_err prepare(struct tdo_job_context *x, struct certifying *c)
+{
+    TDO_TRY(open_network(x, c));
+    TDO_TRY(choose_images(x, c));
+    TDO_TRY(choose_noise(x, c));
+    return tdo_memory_new(c->sampling.images, &c->certificate);
+}
+
+static tdo_err open_all(struct tdo_job_context *x, struct certifying *c)
+{
+    TDO_TRY(tdo_comm_agree(x->comm, read_options(x, c)));
+    TDO_TRY(tdo_run_begin(x, "certify", TDO_JOB_certify, "votes.tsv", &c->run));
+    TDO_TRY(tdo_dataset_open(x->comm, tdo_config_text(x->config, "data.file"), &c->data));
+    TDO_TRY(tdo_comm_agree(x->comm, prepare(x, c)));
+    return tdo_comm_agree(
+        x->comm, tdo_sampler_new(x->comm, &c->net, c->data, &c->sampling, &c->sampler));
+}
+
+/* ---- deciding ----------------------------------------------------------------------------------- */
+
+/* Counts of all images on every rank, as one flat array: [images][2][classes]. */
+static tdo_err share_votes(struct certifying *c, uint64_t **counts)
+{
+    const int K = c->net.spec.classes;
+    const int64_t images = c->sampling.images;
+    tdo_votes *votes = tdo_sampler_votes(c->sampler);
+    tdo_votes_merge(c->run.comm, votes);
+    tdo_err err = tdo_comm_agree(c->run.comm, tdo_memory_new(images * 2 * K, counts));
+    if (err != TDO_OK) {
+        return err;
+    }
+    for (int64_t i = 0; tdo_comm_rank(c->run.comm) == 0 && i < 2 * images; i++) {
+        memcpy(*counts + i * K, tdo_votes_counts(votes, i / 2, (enum tdo_votes_purpose)(i % 2)),
+               (size_t)K * sizeof **counts);
+    }
+    tdo_comm_broadcast(c->run.comm, *counts, images * 2 * K * (int64_t)sizeof **counts);
+    return TDO_OK;
+}
+
+/* Each rank decides every so-manieth image; the results meet as bit patterns, added to zeros. */
+static tdo_err decide(struct certifying *c)
+{
+    _Static_assert(sizeof *c->certificate % sizeof(uint64_t) == 0, "certificates are words");
+    const int K = c->net.spec.classes, size = tdo_comm_size(c->run.comm);
+    const int64_t words = (int64_t)(sizeof *c->certificate / sizeof(uint64_t));
+    uint64_t *counts = NULL;
+    tdo_err err = share_votes(c, &counts);
+    for (int64_t i = tdo_comm_rank(c->run.comm); err == TDO_OK && i < c->sampling.images;
+         i += size) {
+        const uint64_t *select = counts + 2 * i * K;
+        err = c->certifier->decide(&c->o, select, select + K, K, &c->certificate[i]);
+    }
+    err = tdo_comm_agree(c->run.comm, err);
+    if (err == TDO_OK) {
+        tdo_comm_sum_u64(c->run.comm, (uint64_t *)(void *)c->certificate,
+                         c->sampling.images * words);
+    }
+    tdo_memory_free(&counts);
+    return err;
+}
+
+/* ---- the job --------------------------------------------------------------------------------------- */
+
+static tdo_err write_results(struct certifying *c)
+{
+    const struct tdo_certify_tables tables = {.run = &c->run,
+                                              .data = c->data,
+                                              .sampling = &c->sampling,
+                                              .options = &c->o,
+                                              .certifier = c->certifier,
+                                              .votes = tdo_sampler_votes(c->sampler),
+                                              .certificate = c->certificate};
+    tdo_err err = tdo_comm_rank(c->run.comm) == 0 ? tdo_certify_tables_write(&tables) : TDO_OK;
+    return tdo_comm_agree(c->run.comm, err);
+}
+
+static void close_all(struct certifying *c)
+{
+    tdo_sampler_free(&c->sampler);
+    tdo_network_free(&c->net);
+    tdo_rounded_free(&c->table);
+    tdo_dataset_free(&c->data);
+    tdo_memory_free(&c->certificate);
+    tdo_run_free(&c->run);
+}
+
+static tdo_err certify(struct tdo_job_context *x)
+{
+    struct certifying *c = NULL;
+    double per_second = 0;
+    tdo_err err = tdo_comm_agree(x->comm, tdo_memory_new(1, &c));
+    if (err != TDO_OK) {
+        return err;
+    }
+    TDO_GOTO(open_all(x, c));
+    tdo_log_root(TDO_LOG_INFO,
+                 "certify %s: %lld images, n0 %lld, n %lld, sigma %g, alpha %g one-sided, %s noise "
+                 "(slack %.1e), on %d ranks",
+                 c->net.model->name, (long long)c->sampling.images, (long long)c->o.n0,
+                 (long long)c->o.n, c->o.sigma, c->o.alpha,
+                 c->sampling.law == TDO_NOISE_ROUNDED ? "rounded" : "real", c->o.slack,
+                 tdo_comm_size(x->comm));
+    TDO_GOTO(tdo_sampler_run(c->sampler, &per_second));
+    tdo_run_note(&c->run, "samples_per_second", per_second);
+    if (c->sampling.profile && tdo_comm_rank(x->comm) == 0) {
+        tdo_sampler_print(c->sampler, stdout);
+    }
+    TDO_GOTO(decide(c));
+    TDO_GOTO(write_results(c));
+    err = tdo_run_end(&c->run);
+done:
+    close_all(c);
+    tdo_memory_free(&c);
+    return err;
+}
+
+const struct tdo_job tdo_job_certify = {
+    .name = "certify",
+    .help = "certify a network by randomized smoothing, draws fanned out over all ranks",
+    .word = "config",
+    .bit = TDO_JOB_certify,
+    .run = certify,
+};

@@ -1,0 +1,43 @@
+/* The master copy of every option: key, type, range, default, unit, help, and who reads it.
+ *
+ * Options of defenses stand with their rows (defenses/). Help, `testudo list options` and the
+ * resolved config in run.json are printed from this table. */
+#include <stddef.h>
+
+#include "defenses/defense.h"
+#include "jobs/job.h"
+
+enum {
+    RUNS = TDO_JOB_train | TDO_JOB_certify,
+    COMPUTES = TDO_JOB_train | TDO_JOB_certify | TDO_JOB_import,
+};
+
+#define INT(k, lo, hi, v, u, j, h)                                                               \
+    {.key = (k), .type = TDO_OPTION_INT, .min = (lo), .max = (hi), .value = (v), .unit = (u),    \
+     .jobs = (j), .help = (h)},
+#define REAL(k, lo, hi, v, u, j, h)                                                              \
+    {.key = (k), .type = TDO_OPTION_REAL, .min = (lo), .max = (hi), .value = (v), .unit = (u),   \
+     .jobs = (j), .help = (h)},
+#define CHOICE(k, c, v, j, h)                                                                    \
+    {.key = (k), .type = TDO_OPTION_CHOICE, .choices = (c), .value = (v), .jobs = (j), .help = (h)},
+#define TEXT(k, v, j, h)                                                                         \
+    {.key = (k), .type = TDO_OPTION_TEXT, .value = (v), .jobs = (j), .help = (h)},
+#define BOOL(k, v, j, h)                                                                         \
+    {.key = (k), .type = TDO_OPTION_BOOL, .value = (v), .jobs = (j), .help = (h)},
+#define REALS(k, lo, hi, u, j, h)                                                                \
+    {.key = (k), .type = TDO_OPTION_REALS, .min = (lo), .max = (hi), .value = "", .unit = (u),   \
+     .jobs = (j), .help = (h)},
+
+static const struct tdo_option options[] = {
+#include "jobs/options.def"
+    {0}};
+
+static const struct tdo_option_list lists[] = {
+    {.key = "defense",
+     .help = "defenses, applied in list order (testudo list defenses)",
+     .jobs = TDO_JOB_train,
+     .name = tdo_defense_name,
+     .options = tdo_defense_options},
+    {0}};
+
+const struct tdo_schema tdo_job_schema = {.options = options, .lists = lists};

@@ -1,0 +1,137 @@
+/* Run directories and run.json. See run.h. */
+#include "jobs/run.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "nn/base/file.h"
+#include "nn/base/log.h"
+#include "nn/base/memory.h"
+#include "nn/kernels/onednn.h"
+#include "nn/kernels/threads.h"
+
+tdo_err tdo_run_path(const struct tdo_run *run, const char *name, char *text, size_t size)
+{
+    int n = snprintf(text, size, "%s/%s", run->dir, name);
+    if (n < 0 || (size_t)n >= size) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "run.dir = %s is too long a path", run->dir);
+    }
+    return TDO_OK;
+}
+
+/* Ranks of one job use the instruction set that all of them have. */
+static tdo_err agree_on_machine(struct tdo_run *run, int threads)
+{
+    int64_t isa = tdo_onednn_isa();
+    tdo_comm_min_i64(run->comm, &isa, 1);
+    tdo_err err = tdo_onednn_limit_isa((int)isa);
+    tdo_threads_set(threads);
+    run->isa = tdo_onednn_isa_name();
+    return tdo_comm_agree(run->comm, err);
+}
+
+static void set_time(tdo_json *j, const char *key)
+{
+    char text[40];
+    const time_t now = time(NULL);
+    struct tm utc;
+    gmtime_r(&now, &utc);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    tdo_json_set_text(j, key, text);
+}
+
+static tdo_err describe(struct tdo_job_context *c, unsigned bit, struct tdo_run *run)
+{
+    tdo_json *config = NULL, *libraries = NULL;
+    TDO_TRY(tdo_json_object(&run->record));
+    TDO_TRY(tdo_config_json(c->config, bit, &config));
+    tdo_err err = tdo_json_object(&libraries);
+    if (err == TDO_OK) {
+        tdo_json_set_text(libraries, "convolution", tdo_onednn_version());
+        tdo_json_set_text(libraries, "mpi", tdo_comm_library());
+        tdo_json_set_text(run->record, "version", TDO_VERSION);
+        tdo_json_set(run->record, "config", &config);
+        tdo_json_set(run->record, "libraries", &libraries);
+        tdo_json_set_text(run->record, "instruction_set", run->isa);
+        tdo_json_set_int(run->record, "ranks", tdo_comm_size(run->comm));
+        tdo_json_set_int(run->record, "threads", tdo_config_int(c->config, "run.threads"));
+        tdo_json_set_int(run->record, "seed", tdo_config_int(c->config, "run.seed"));
+        set_time(run->record, "start");
+    }
+    tdo_json_free(&config);
+    return err;
+}
+
+/* Put this job's record beside those of other jobs in run.json. */
+static tdo_err write_record(struct tdo_run *run)
+{
+    char path[1024], *text = NULL;
+    int64_t bytes = 0;
+    tdo_json *all = NULL, *mine = NULL;
+    tdo_err err = TDO_OK;
+    TDO_TRY(tdo_run_path(run, "run.json", path, sizeof path));
+    if (tdo_file_exists(path)) {
+        TDO_GOTO(tdo_file_read(path, 1 << 26, &text, &bytes));
+        TDO_GOTO(tdo_json_parse(text, (size_t)bytes, path, &all));
+        tdo_memory_free(&text);
+    } else {
+        TDO_GOTO(tdo_json_object(&all));
+    }
+    TDO_GOTO(tdo_json_text(run->record, 0, &text));
+    TDO_GOTO(tdo_json_parse(text, strlen(text), path, &mine));
+    tdo_memory_free(&text);
+    tdo_json_set(all, run->job, &mine);
+    TDO_GOTO(tdo_json_text(all, 2, &text));
+    err = tdo_file_write(path, text, (int64_t)strlen(text));
+done:
+    tdo_memory_free(&text);
+    tdo_json_free(&mine);
+    tdo_json_free(&all);
+    return err;
+}
+
+static tdo_err open_directory(struct tdo_job_context *c, unsigned bit, const char *result,
+                              struct tdo_run *run)
+{
+    char path[1024];
+    TDO_TRY(tdo_run_path(run, result, path, sizeof path));
+    if (tdo_file_exists(path)) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "run.dir = %s holds results already (%s); choose another "
+                                        "directory or remove it",
+                        run->dir, path);
+    }
+    TDO_TRY(tdo_file_make_dir(run->dir));
+    TDO_TRY(describe(c, bit, run));
+    return write_record(run);
+}
+
+tdo_err tdo_run_begin(struct tdo_job_context *c, const char *job, unsigned bit, const char *result,
+                      struct tdo_run *run)
+{
+    *run = (struct tdo_run){
+        .comm = c->comm, .job = job, .dir = tdo_config_text(c->config, "run.dir")};
+    TDO_TRY(agree_on_machine(run, (int)tdo_config_int(c->config, "run.threads")));
+    tdo_err err = tdo_comm_rank(run->comm) == 0 ? open_directory(c, bit, result, run) : TDO_OK;
+    return tdo_comm_agree(run->comm, err);
+}
+
+void tdo_run_note(struct tdo_run *run, const char *key, double value)
+{
+    tdo_json_set_real(run->record, key, value);
+}
+
+tdo_err tdo_run_end(struct tdo_run *run)
+{
+    tdo_err err = TDO_OK;
+    if (tdo_comm_rank(run->comm) == 0) {
+        set_time(run->record, "end");
+        err = write_record(run);
+    }
+    return tdo_comm_agree(run->comm, err);
+}
+
+void tdo_run_free(struct tdo_run *run)
+{
+    tdo_json_free(&run->record);
+}

@@ -1,0 +1,30 @@
+#ifndef TDO_JOBS_RUN_H
+#define TDO_JOBS_RUN_H
+/* A run: its directory, its record run.json, and what all ranks must have in common.
+ *
+ * run.json holds one object for each job that wrote into the directory: config as resolved,
+ * version, libraries, instruction set, ranks, threads, seed, start and end. */
+#include "jobs/job.h"
+
+struct tdo_run {
+    tdo_comm *comm;
+    const char *job, *dir; /* borrowed from the config */
+    tdo_json *record;
+    const char *isa;
+};
+
+/* Agree on the instruction set (the weakest rank's) and the threads, make the directory, refuse it
+ * when it holds `result` already, and write run.json with the start.
+ * Ranks: collective; errors are agreed. */
+TDO_MUST tdo_err tdo_run_begin(struct tdo_job_context *c, const char *job, unsigned bit,
+                               const char *result, struct tdo_run *run);
+/* Add a number to the record (images a second, final loss). Root only; others do nothing. */
+void tdo_run_note(struct tdo_run *run, const char *key, double value);
+/* Write run.json with the end. Ranks: collective; errors are agreed. */
+TDO_MUST tdo_err tdo_run_end(struct tdo_run *run);
+void tdo_run_free(struct tdo_run *run);
+
+/* "<dir>/<name>" in text. */
+TDO_MUST tdo_err tdo_run_path(const struct tdo_run *run, const char *name, char *text, size_t size);
+
+#endif

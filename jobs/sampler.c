@@ -1,0 +1,289 @@
+/* Drawing votes. See sampler.h. */
+#include "jobs/sampler.h"
+
+#include <math.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "mpi/lease.h"
+#include "nn/base/log.h"
+#include "nn/graph/plan.h"
+
+enum { BLOCK = 512 }; /* draws of an item */
+
+struct tdo_sampler {
+    tdo_comm *comm;
+    struct tdo_network *net;
+    const tdo_dataset *data;
+    struct tdo_sampler_options o;
+    bool u8;
+    int64_t pixels;
+
+    tdo_graph *g;
+    tdo_plan *plan;
+    tdo_node raw, keys;
+
+    tdo_votes *votes;
+    tdo_lease *lease;
+    int64_t cached;       /* image whose values are in `image`, -1: none */
+    unsigned char *bytes; /* as in the file */
+    float *image;
+    int64_t *slot_image; /* [batch] the image of each row of the plan */
+    int64_t filled;
+    unsigned char *message; /* what is hashed for one row */
+};
+
+/* ---- what there is to do ------------------------------------------------------------------------- */
+
+static int64_t blocks_of(int64_t draws)
+{
+    return (draws + BLOCK - 1) / BLOCK;
+}
+
+static int64_t items_per_image(const tdo_sampler *s)
+{
+    return blocks_of(s->o.n0) + blocks_of(s->o.n);
+}
+
+/* A block of draws [first, end) of one image and purpose. */
+struct item {
+    int64_t image, first, end;
+    enum tdo_votes_purpose purpose;
+};
+
+static struct item item_at(const tdo_sampler *s, int64_t i)
+{
+    const int64_t per = items_per_image(s), block = i % per, select = blocks_of(s->o.n0);
+    const bool counts = block >= select;
+    const int64_t first = (counts ? block - select : block) * BLOCK;
+    const int64_t draws = counts ? s->o.n : s->o.n0;
+    return (struct item){.image = i / per,
+                         .first = first,
+                         .end = first + BLOCK < draws ? first + BLOCK : draws,
+                         .purpose = counts ? TDO_VOTES_COUNT : TDO_VOTES_SELECT};
+}
+
+/* The row of the data set that image i of this run is. */
+static int64_t row_of(const tdo_sampler *s, int64_t i)
+{
+    return i * s->o.skip;
+}
+
+static tdo_err make_plan(tdo_sampler *s)
+{
+    const struct tdo_model_spec *spec = &s->net->spec;
+    const struct tdo_noise noise = {.law = s->o.law,
+                                    .sigma = s->o.sigma,
+                                    .stream = {.seed = s->o.seed, .purpose = TDO_PURPOSE_ESTIMATE},
+                                    .table = s->o.table};
+    TDO_TRY(tdo_graph_new(&s->g));
+    s->raw = tdo_op_input(s->g, "raw", TDO_SHAPE(s->o.batch, spec->height, spec->width, spec->channels));
+    s->keys = tdo_op_key(s->g, "keys", s->o.batch);
+    struct tdo_build *b = NULL;
+    TDO_TRY(tdo_memory_new(1, &b));
+    *b = tdo_network_build_context(s->net, s->g, TDO_NORM_RUNNING);
+    b->keys = s->keys;
+    tdo_node pixels = tdo_noise_add(s->g, &noise, s->raw, s->u8, s->keys);
+    tdo_node logits = tdo_network_logits(s->net, b, pixels);
+    tdo_memory_free(&b);
+    const struct tdo_plan_options options = {
+        .fast = true, .param = tdo_params_for_plan, .context = s->net->params};
+    TDO_TRY(tdo_plan_new(s->g, 1, &logits, &options, &s->plan));
+    tdo_plan_time(s->plan, s->o.profile);
+    return TDO_OK;
+}
+
+static tdo_err make_buffers(tdo_sampler *s)
+{
+    TDO_TRY(tdo_memory_new(tdo_dataset_row_bytes(s->data), &s->bytes));
+    TDO_TRY(tdo_memory_new(s->pixels, &s->image));
+    TDO_TRY(tdo_memory_new(24 + 4 * (int64_t)s->net->spec.classes, &s->message));
+    TDO_TRY(tdo_memory_new(s->o.batch, &s->slot_image));
+    TDO_TRY(tdo_votes_new(s->o.images, s->net->spec.classes, &s->votes));
+    s->cached = -1;
+    return tdo_lease_new(s->comm, s->o.images * items_per_image(s), 1.0, &s->lease);
+}
+
+/* ---- voting --------------------------------------------------------------------------------------------- */
+
+static tdo_err load_image(tdo_sampler *s, int64_t image)
+{
+    if (s->cached == image) {
+        return TDO_OK;
+    }
+    const int64_t row = row_of(s, image);
+    TDO_TRY(tdo_dataset_read(s->data, s->o.split, &row, 1, s->bytes, NULL));
+    for (int64_t i = 0; i < s->pixels; i++) {
+        s->image[i] = s->u8 ? (float)s->bytes[i] : ((const float *)(const void *)s->bytes)[i];
+    }
+    s->cached = image;
+    return TDO_OK;
+}
+
+/* XXH64 of image, purpose and draw (u64 each) and the logits (f32), little-endian. */
+static uint64_t hash_of(tdo_sampler *s, const struct tdo_key *key, const float *logits)
+{
+    const uint64_t head[3] = {key->sample, key->purpose, key->draw};
+    const size_t bytes = (size_t)s->net->spec.classes * sizeof *logits;
+    memcpy(s->message, head, sizeof head);
+    memcpy(s->message + sizeof head, logits, bytes);
+    return XXH64(s->message, sizeof head + bytes, 0);
+}
+
+/* The lowest index of a largest logit; a logit that is no number never votes. */
+static tdo_err vote_of(const struct tdo_key *key, const float *z, int classes, int *vote)
+{
+    *vote = 0;
+    for (int k = 0; k < classes; k++) {
+        if (isnan(z[k])) {
+            return TDO_FAIL(TDO_ERR_NUMERIC, "image %llu, %s draw %u: logit %d is not a number",
+                            (unsigned long long)key->sample,
+                            key->purpose == TDO_PURPOSE_SELECT ? "selection" : "estimation",
+                            (unsigned)key->draw, k);
+        }
+        *vote = z[k] > z[*vote] ? k : *vote;
+    }
+    return TDO_OK;
+}
+
+/* Run the rows that are filled and count their votes. */
+static tdo_err run_batch(tdo_sampler *s)
+{
+    const int classes = s->net->spec.classes;
+    const struct tdo_key *keys = tdo_plan_input(s->plan, s->keys);
+    const double begin = tdo_log_now();
+    if (s->filled == 0) {
+        return TDO_OK;
+    }
+    TDO_TRY(tdo_plan_run(s->plan));
+    const float *logits = tdo_plan_output(s->plan, 0);
+    for (int64_t i = 0; i < s->filled; i++) {
+        const float *z = logits + i * classes;
+        int vote = 0;
+        TDO_TRY(vote_of(&keys[i], z, classes, &vote));
+        TDO_TRY(tdo_votes_add(s->votes, s->slot_image[i],
+                              keys[i].purpose == TDO_PURPOSE_SELECT ? TDO_VOTES_SELECT
+                                                                    : TDO_VOTES_COUNT,
+                              vote, s->o.hash ? hash_of(s, &keys[i], z) : 0));
+    }
+    const double each = (tdo_log_now() - begin) / (double)s->filled;
+    for (int64_t i = 0; i < s->filled; i++) {
+        tdo_votes_add_time(s->votes, s->slot_image[i], (uint64_t)(each * 1e9));
+    }
+    s->filled = 0;
+    return tdo_lease_poll(s->lease);
+}
+
+static tdo_err run_item(tdo_sampler *s, const struct item *item)
+{
+    float *raw = tdo_plan_input(s->plan, s->raw);
+    struct tdo_key *keys = tdo_plan_input(s->plan, s->keys);
+    TDO_TRY(load_image(s, item->image));
+    for (int64_t draw = item->first; draw < item->end; draw++) {
+        memcpy(raw + s->filled * s->pixels, s->image, (size_t)s->pixels * sizeof *raw);
+        keys[s->filled] = (struct tdo_key){
+            .sample = (uint64_t)row_of(s, item->image),
+            .draw = (uint32_t)draw,
+            .purpose = item->purpose == TDO_VOTES_SELECT ? TDO_PURPOSE_SELECT
+                                                         : TDO_PURPOSE_ESTIMATE};
+        s->slot_image[s->filled++] = item->image;
+        if (s->filled == s->o.batch) {
+            TDO_TRY(run_batch(s));
+        }
+    }
+    return TDO_OK;
+}
+
+static tdo_err run_lease(tdo_sampler *s, int64_t first, int64_t count)
+{
+    for (int64_t i = first; i < first + count; i++) {
+        const struct item item = item_at(s, i);
+        TDO_TRY(run_item(s, &item));
+    }
+    return run_batch(s); /* rows beyond `filled` hold old draws and are not counted */
+}
+
+tdo_err tdo_sampler_run(tdo_sampler *s, double *per_second)
+{
+    const int64_t draws = s->o.images * (s->o.n0 + s->o.n), items = s->o.images * items_per_image(s);
+    struct tdo_progress progress;
+    tdo_err err = TDO_OK;
+    tdo_progress_start(&progress, "certify", "samples", draws, 0);
+    for (;;) {
+        int64_t first = 0, count = 0;
+        TDO_GOTO(tdo_lease_next(s->lease, &first, &count));
+        if (count == 0) {
+            break;
+        }
+        TDO_GOTO(run_lease(s, first, count));
+        const double part = (double)tdo_lease_done(s->lease) / (double)items;
+        tdo_progress_show(&progress, (int64_t)(part * (double)draws), NULL);
+    }
+done:
+    if (err != TDO_OK) {
+        tdo_lease_stop(s->lease);
+    }
+    tdo_err ended = tdo_lease_end(s->lease);
+    err = tdo_comm_agree(s->comm, err != TDO_OK ? err : ended);
+    if (err == TDO_OK) {
+        const double seconds = tdo_log_now() - progress.started;
+        char note[64];
+        *per_second = (double)draws / seconds;
+        snprintf(note, sizeof note, "%.0f samples/s a rank",
+                 *per_second / (double)tdo_comm_size(s->comm));
+        tdo_progress_end(&progress, draws, note);
+    }
+    return err;
+}
+
+/* ---- life ------------------------------------------------------------------------------------- */
+
+static tdo_err build(tdo_sampler *s)
+{
+    TDO_TRY(make_plan(s));
+    return make_buffers(s);
+}
+
+tdo_err tdo_sampler_new(tdo_comm *comm, struct tdo_network *n, const tdo_dataset *d,
+                        const struct tdo_sampler_options *o, tdo_sampler **out)
+{
+    TDO_TRY(tdo_memory_new(1, out));
+    tdo_sampler *s = *out;
+    s->comm = comm;
+    s->net = n;
+    s->data = d;
+    s->o = *o;
+    s->u8 = tdo_dataset_info(d)->is_u8;
+    s->pixels = tdo_dataset_pixels(d);
+    tdo_err err = build(s);
+    if (err != TDO_OK) {
+        tdo_sampler_free(out);
+    }
+    return err;
+}
+
+void tdo_sampler_free(tdo_sampler **sampler)
+{
+    tdo_sampler *s = *sampler;
+    if (s) {
+        tdo_plan_free(&s->plan);
+        tdo_graph_free(&s->g);
+        tdo_votes_free(&s->votes);
+        tdo_lease_free(&s->lease);
+        tdo_memory_free(&s->bytes);
+        tdo_memory_free(&s->image);
+        tdo_memory_free(&s->slot_image);
+        tdo_memory_free(&s->message);
+        tdo_memory_free(sampler);
+    }
+}
+
+tdo_votes *tdo_sampler_votes(const tdo_sampler *s)
+{
+    return s->votes;
+}
+
+void tdo_sampler_print(const tdo_sampler *s, FILE *to)
+{
+    tdo_plan_print(s->plan, to);
+}

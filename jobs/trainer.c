@@ -1,0 +1,346 @@
+/* One training step on all ranks. See train.h.
+ *
+ * The block that is summed over shards by the fixed tree:
+ *
+ *     [ gradients of all weights | batch statistics for the running ones | loss | correct ]
+ *
+ * Row weights are 1/B for a row of the batch and 0 for padding, so the sum over shards of a
+ * gradient is that of the mean loss. Statistics are weighted by the shard's share of the batch.
+ * The backward pass completes the block from its end to its beginning; each bucket of it is
+ * announced to the exchange as soon as its last part is there. */
+#include <math.h>
+#include <string.h>
+
+#include "jobs/train.h"
+#include "nn/graph/grad.h"
+#include "nn/losses.h"
+
+enum { BUCKET = 1 << 18 }; /* floats, about: a bucket ends where a parameter does */
+
+/* A part of the block: output k of the plan. */
+struct part {
+    int64_t offset, count;
+    int bucket;
+};
+
+struct tdo_trainer {
+    struct tdo_network *net;
+    struct tdo_trainer_options o;
+    tdo_graph *g;
+    tdo_plan *plan;
+    tdo_gradients *gradients;
+    int64_t rows_per_shard, pixels;
+    tdo_node raw, labels, weights, keys;
+    struct part *part;
+    int parts;
+    int64_t weights_count, buffers_count, count;
+    int64_t *bucket_begin;
+    int buckets;
+    int *waiting; /* parts of a bucket that are not there yet, in the present shard */
+    int announced, shard;
+    tdo_err failure; /* in a hook */
+    tdo_comm *comm;
+    float *velocity;
+};
+
+/* ---- the graph ------------------------------------------------------------------------------------ */
+
+/* Running statistics of one layer from this shard: share * mean and share * unbiased variance. */
+static void shard_statistics(tdo_trainer *t, const struct tdo_build *b, int k, tdo_node *mean,
+                             tdo_node *var)
+{
+    tdo_graph *g = t->g;
+    const struct tdo_batch_stats *s = &b->stats[k];
+    const int64_t C = tdo_graph_shape(g, s->stats).dim[1];
+    const tdo_shape row = TDO_SHAPE(1, C), one = TDO_SHAPE(1), vector = TDO_SHAPE(C);
+    tdo_node zero = tdo_op_constant(g, TDO_SHAPE(t->rows_per_shard), 0);
+    tdo_node rows = tdo_op_total(g, tdo_op_greater(g, t->weights, zero));
+    tdo_node share = tdo_op_total(g, t->weights);
+    tdo_node places = tdo_op_affine(g, rows, (double)s->per, 0);
+    tdo_node least = tdo_op_constant(g, one, 1); /* a single place has no unbiased variance */
+    tdo_node rest = tdo_op_affine(g, places, 1, -1);
+    rest = tdo_op_select(g, tdo_op_greater(g, rest, least), rest, least);
+    tdo_node unbiased = tdo_op_mul(g, share, tdo_op_div(g, places, rest));
+    *mean = tdo_op_slice(g, s->stats, (int64_t[]){0, 0}, (int64_t[]){1, 0});
+    *var = tdo_op_slice(g, s->stats, (int64_t[]){1, 0}, (int64_t[]){0, 0});
+    share = tdo_op_broadcast(g, tdo_op_reshape(g, share, TDO_SHAPE(1, 1)), row);
+    unbiased = tdo_op_broadcast(g, tdo_op_reshape(g, unbiased, TDO_SHAPE(1, 1)), row);
+    *mean = tdo_op_reshape(g, tdo_op_mul(g, *mean, share), vector);
+    *var = tdo_op_reshape(g, tdo_op_mul(g, *var, unbiased), vector);
+}
+
+static void add_part(tdo_trainer *t, tdo_node *output, tdo_node node, int64_t offset)
+{
+    const tdo_shape s = tdo_graph_shape(t->g, node);
+    t->part[t->parts] = (struct part){.offset = offset, .count = tdo_shape_count(&s)};
+    output[t->parts++] = node;
+}
+
+/* Everything that the tree sums, as outputs of the plan. */
+static tdo_err collect_outputs(tdo_trainer *t, const struct tdo_build *b, tdo_node loss,
+                               tdo_node correct, tdo_node *output)
+{
+    const tdo_params *p = t->net->params;
+    tdo_node *wrt = NULL, *gradient = NULL;
+    int64_t *offset = NULL, n = 0;
+    tdo_err err = TDO_OK;
+    TDO_GOTO(tdo_memory_new(tdo_params_entries(p) + 1, &wrt));
+    TDO_GOTO(tdo_memory_new(tdo_params_entries(p) + 1, &gradient));
+    TDO_GOTO(tdo_memory_new(tdo_params_entries(p) + 1, &offset));
+    for (int64_t i = 0; i < tdo_params_entries(p); i++) {
+        const struct tdo_param *e = tdo_params_at(p, i);
+        if (e->kind == TDO_PARAM_WEIGHT) {
+            offset[n] = e->offset;
+            wrt[n++] = tdo_op_param(t->g, i, e->name, e->shape);
+        }
+    }
+    tdo_grad(t->g, loss, TDO_NONE, (int)n, wrt, gradient);
+    for (int64_t i = 0; i < n; i++) {
+        add_part(t, output, gradient[i], offset[i]);
+    }
+    for (int k = 0; k < b->norms; k++) {
+        tdo_node mean, var;
+        shard_statistics(t, b, k, &mean, &var);
+        add_part(t, output, mean, t->weights_count + tdo_params_at(p, b->stats[k].mean)->offset);
+        add_part(t, output, var, t->weights_count + tdo_params_at(p, b->stats[k].var)->offset);
+    }
+    add_part(t, output, loss, t->count - 2);
+    add_part(t, output, correct, t->count - 1);
+    err = tdo_graph_check(t->g);
+done:
+    tdo_memory_free(&wrt);
+    tdo_memory_free(&gradient);
+    tdo_memory_free(&offset);
+    return err;
+}
+
+static tdo_err make_plan(tdo_trainer *t)
+{
+    const struct tdo_model_spec *s = &t->net->spec;
+    const int64_t rows = t->rows_per_shard;
+    struct tdo_build *b = NULL;
+    tdo_node *output = NULL;
+    tdo_err err = TDO_OK;
+    TDO_GOTO(tdo_memory_new(1, &b));
+    TDO_GOTO(tdo_graph_new(&t->g));
+    t->raw = tdo_op_input(t->g, "raw", TDO_SHAPE(rows, s->height, s->width, s->channels));
+    t->labels = tdo_op_input(t->g, "labels", TDO_SHAPE(rows));
+    t->weights = tdo_op_input(t->g, "weights", TDO_SHAPE(rows));
+    t->keys = tdo_op_key(t->g, "keys", rows);
+    *b = tdo_network_build_context(t->net, t->g, TDO_NORM_BATCH);
+    b->row_weights = t->weights;
+    b->keys = t->keys;
+    tdo_node pixels = tdo_defense_augment(&t->net->defenses, t->g, t->raw, t->o.u8, t->keys);
+    tdo_node logits = tdo_network_logits(t->net, b, pixels);
+    tdo_node loss = tdo_loss_cross_entropy(t->g, logits, t->labels, t->weights);
+    tdo_node correct = tdo_loss_correct(t->g, logits, t->labels, t->weights);
+    TDO_GOTO(tdo_graph_check(t->g));
+    const int64_t most = tdo_params_entries(t->net->params) + 2 * (int64_t)b->norms + 2;
+    TDO_GOTO(tdo_memory_new(most, &t->part));
+    TDO_GOTO(tdo_memory_new(most, &output));
+    TDO_GOTO(collect_outputs(t, b, loss, correct, output));
+    const struct tdo_plan_options options = {
+        .fast = true, .param = tdo_params_for_plan, .context = t->net->params};
+    err = tdo_plan_new(t->g, t->parts, output, &options, &t->plan);
+done:
+    tdo_memory_free(&b);
+    tdo_memory_free(&output);
+    return err;
+}
+
+/* ---- buckets ------------------------------------------------------------------------------------------ */
+
+/* Cut the block from its end at boundaries of parts, a bucket being about BUCKET floats. */
+static tdo_err make_buckets(tdo_trainer *t)
+{
+    TDO_TRY(tdo_memory_new(t->parts, &t->bucket_begin));
+    TDO_TRY(tdo_memory_new(t->parts, &t->waiting));
+    int64_t end = t->count;
+    for (int64_t at = t->count; at > 0;) {
+        int64_t begin = 0; /* of the part that ends at `at` */
+        for (int k = 0; k < t->parts; k++) {
+            begin = t->part[k].offset < at && t->part[k].offset > begin ? t->part[k].offset : begin;
+        }
+        at = begin;
+        if (end - at >= BUCKET || at == 0) {
+            t->bucket_begin[t->buckets++] = at;
+            end = at;
+        }
+    }
+    for (int k = 0; k < t->parts; k++) {
+        while (t->part[k].offset < t->bucket_begin[t->part[k].bucket]) {
+            t->part[k].bucket++;
+        }
+    }
+    return TDO_OK;
+}
+
+/* Result k of the present shard is there. */
+static void part_ready(void *context, int k)
+{
+    tdo_trainer *t = context;
+    t->waiting[t->part[k].bucket]--;
+    while (t->failure == TDO_OK && t->announced < t->buckets && t->waiting[t->announced] == 0) {
+        t->failure = tdo_gradients_ready(t->gradients, t->shard, t->announced++);
+    }
+}
+
+static void between_nodes(void *context)
+{
+    tdo_trainer *t = context;
+    if (t->failure == TDO_OK) {
+        t->failure = tdo_gradients_poll(t->gradients);
+    }
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------ */
+
+static tdo_err build(tdo_trainer *t)
+{
+    TDO_TRY(make_plan(t));
+    TDO_TRY(make_buckets(t));
+    TDO_TRY(tdo_memory_new(t->weights_count, &t->velocity));
+    const struct tdo_gradients_spec spec = {.count = t->count,
+                                            .shards = t->o.shards,
+                                            .buckets = t->buckets,
+                                            .bucket_begin = t->bucket_begin};
+    TDO_TRY(tdo_gradients_new(t->comm, &spec, &t->gradients));
+    const struct tdo_plan_hooks hooks = {
+        .between = between_nodes, .ready = part_ready, .context = t};
+    tdo_plan_set_hooks(t->plan, &hooks);
+    return TDO_OK;
+}
+
+tdo_err tdo_trainer_new(tdo_comm *comm, struct tdo_network *n, const struct tdo_trainer_options *o,
+                        tdo_trainer **out)
+{
+    TDO_TRY(tdo_memory_new(1, out));
+    tdo_trainer *t = *out;
+    t->comm = comm;
+    t->net = n;
+    t->o = *o;
+    t->rows_per_shard = (o->batch + o->shards - 1) / o->shards;
+    t->pixels = n->spec.height * n->spec.width * n->spec.channels;
+    t->weights_count = tdo_params_count(n->params, TDO_PARAM_WEIGHT);
+    t->buffers_count = tdo_params_count(n->params, TDO_PARAM_BUFFER);
+    t->count = t->weights_count + t->buffers_count + 2;
+    tdo_err err = build(t);
+    if (err != TDO_OK) {
+        tdo_trainer_free(out);
+    }
+    return err;
+}
+
+void tdo_trainer_free(tdo_trainer **trainer)
+{
+    tdo_trainer *t = *trainer;
+    if (t) {
+        tdo_plan_free(&t->plan);
+        tdo_graph_free(&t->g);
+        tdo_gradients_free(&t->gradients);
+        tdo_memory_free(&t->part);
+        tdo_memory_free(&t->bucket_begin);
+        tdo_memory_free(&t->waiting);
+        tdo_memory_free(&t->velocity);
+        tdo_memory_free(trainer);
+    }
+}
+
+int64_t tdo_trainer_bytes(const tdo_trainer *t)
+{
+    return tdo_plan_bytes(t->plan);
+}
+
+struct tdo_range tdo_trainer_rows(const tdo_trainer *t, int64_t rows)
+{
+    const int first = tdo_gradients_first(t->gradients);
+    const int last = tdo_gradients_end_shard(t->gradients) - 1;
+    return (struct tdo_range){.first = tdo_shard_rows(rows, t->o.shards, first).first,
+                              .end = tdo_shard_rows(rows, t->o.shards, last).end};
+}
+
+/* ---- a step ---------------------------------------------------------------------------------------------- */
+
+/* What a step is given, and the batch it belongs to. */
+struct batch {
+    const void *x;
+    const int32_t *y;
+    const int64_t *id;
+    int64_t rows, begin; /* of the global batch; first row that this rank has */
+    uint32_t step;
+};
+
+/* Shard rows [r.first, r.end) of the batch into the plan; the rest is padding of weight 0. */
+static void fill(tdo_trainer *t, const struct batch *b, struct tdo_range r)
+{
+    float *raw = tdo_plan_input(t->plan, t->raw), *labels = tdo_plan_input(t->plan, t->labels);
+    float *weights = tdo_plan_input(t->plan, t->weights);
+    struct tdo_key *keys = tdo_plan_input(t->plan, t->keys);
+    const int64_t from = (r.first - b->begin) * t->pixels, n = (r.end - r.first) * t->pixels;
+    for (int64_t i = 0; i < n; i++) {
+        raw[i] = t->o.u8 ? (float)((const uint8_t *)b->x)[from + i] : ((const float *)b->x)[from + i];
+    }
+    memset(raw + n, 0, (size_t)(t->rows_per_shard * t->pixels - n) * sizeof *raw);
+    for (int64_t k = 0; k < t->rows_per_shard; k++) {
+        const bool real = r.first + k < r.end;
+        const int64_t at = real ? r.first + k - b->begin : 0;
+        labels[k] = real ? (float)b->y[at] : 0;
+        weights[k] = real ? (float)(1.0 / (double)b->rows) : 0;
+        if (keys) { /* NULL: nothing random in this training */
+            keys[k] = (struct tdo_key){.sample = (uint64_t)b->id[at], .step = b->step};
+        }
+    }
+}
+
+static tdo_err run_shard(tdo_trainer *t, const struct batch *b, int shard)
+{
+    fill(t, b, tdo_shard_rows(b->rows, t->o.shards, shard));
+    float *slot = tdo_gradients_slot(t->gradients, shard);
+    memset(t->waiting, 0, (size_t)t->buckets * sizeof *t->waiting);
+    for (int k = 0; k < t->parts; k++) {
+        tdo_plan_bind(t->plan, k, slot + t->part[k].offset);
+        t->waiting[t->part[k].bucket]++;
+    }
+    t->shard = shard;
+    t->announced = 0;
+    TDO_TRY(tdo_plan_run(t->plan));
+    return t->failure;
+}
+
+/* New weights and running statistics from the summed block. */
+static void update(tdo_trainer *t, const float *sum)
+{
+    const float momentum = 0.1F; /* of running statistics, PyTorch's default */
+    float *w = tdo_params_block(t->net->params, TDO_PARAM_WEIGHT);
+    float *running = tdo_params_block(t->net->params, TDO_PARAM_BUFFER);
+    tdo_optim_sgd(&t->o.sgd, t->weights_count, w, t->velocity, sum);
+    for (int64_t i = 0; i < t->buffers_count; i++) {
+        running[i] = (1 - momentum) * running[i] + momentum * sum[t->weights_count + i];
+    }
+    tdo_plan_touch(t->plan);
+}
+
+tdo_err tdo_trainer_step(tdo_trainer *t, int64_t rows, uint32_t step, const void *x,
+                         const int32_t *y, const int64_t *id, struct tdo_trainer_result *result)
+{
+    const struct batch b = {.x = x, .y = y, .id = id, .rows = rows, .step = step,
+                            .begin = tdo_trainer_rows(t, rows).first};
+    float *sum = NULL;
+    t->failure = TDO_OK;
+    TDO_TRY(tdo_gradients_begin(t->gradients, rows));
+    for (int k = tdo_gradients_first(t->gradients); k < tdo_gradients_end_shard(t->gradients); k++) {
+        if (tdo_gradients_rows(t->gradients, k) > 0) {
+            TDO_TRY(run_shard(t, &b, k));
+        }
+    }
+    TDO_TRY(tdo_gradients_end(t->gradients, &sum));
+    result->loss = (double)sum[t->count - 2];
+    result->correct = (int64_t)lrintf(sum[t->count - 1]);
+    if (!isfinite(result->loss)) {
+        return TDO_FAIL(TDO_ERR_NUMERIC,
+                        "the loss is %g in step %u: a smaller train.lr may help", result->loss,
+                        (unsigned)step);
+    }
+    update(t, sum);
+    return TDO_OK;
+}

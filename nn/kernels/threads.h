@@ -1,0 +1,6 @@
+#ifndef TDO_KERNELS_THREADS_H
+#define TDO_KERNELS_THREADS_H
+/* How many threads a kernel may use in this process: one, unless run.threads says more. */
+void tdo_threads_set(int threads);
+
+#endif

@@ -23,6 +23,8 @@ target_compile_options(tdo_flags INTERFACE
   -ffp-contract=off -fno-math-errno -fno-trapping-math
   -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion
   -Wdouble-promotion -Wvla -Werror)
+# -fno-sanitize-recover also keeps gcc from wrong warnings: when a check of the sanitizer may
+# return, gcc follows the path behind it and sees a null format string in every printf wrapper.
 if(TESTUDO_SANITIZE)
   target_compile_options(tdo_flags INTERFACE -fsanitize=${TESTUDO_SANITIZE}
                          -fno-sanitize-recover=all -fno-omit-frame-pointer)

@@ -16,7 +16,7 @@
 
 struct piece {
     int rank;
-    struct tdo_node node; /* a complete subtree that this rank owns */
+    struct tdo_tree_node node; /* a complete subtree that this rank owns */
     bool present;         /* in this step */
     int slot;             /* own pieces: where its sum lies; else which receive space */
 };
@@ -40,7 +40,7 @@ struct tdo_gradients {
     int64_t count, message;
     int shards, buckets, slots, foreign;
     struct tdo_range owned;
-    struct tdo_node root;
+    struct tdo_tree_node root;
     struct tdo_tree tree;
 
     struct piece *pieces; /* [n_pieces], all ranks, in order of shards */
@@ -113,7 +113,7 @@ static tdo_err check_spec(const tdo_comm *comm, const struct tdo_gradients_spec 
 
 static tdo_err find_pieces(struct tdo_gradients *g)
 {
-    struct tdo_node nodes[TDO_TREE_MAX_PIECES];
+    struct tdo_tree_node nodes[TDO_TREE_MAX_PIECES];
     int n = 0;
     for (int r = 0; r < g->comm->size; r++) {
         n += tdo_tree_pieces(g->shards, g->comm->size, r, nodes);
@@ -143,7 +143,7 @@ static int schedule(struct tdo_gradients *g)
         p++;
     }
     for (int64_t k = g->owned.first; k < g->owned.end; k++) {
-        struct tdo_node leaf = {0, k};
+        struct tdo_tree_node leaf = {0, k};
         while (k >> g->pieces[p].node.level != g->pieces[p].node.index) {
             p++;
         }

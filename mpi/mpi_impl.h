@@ -47,7 +47,7 @@ enum { TDO_MPI_CHUNK = 1 << 27 };
 enum { TDO_TREE_MAX_PIECES = 64 };
 
 /* Node `index` of level `level` covers shards [index << level, (index + 1) << level). */
-struct tdo_node {
+struct tdo_tree_node {
     int level;
     int64_t index;
 };
@@ -58,18 +58,18 @@ struct tdo_tree {
 };
 
 /* The root: the smallest complete tree that holds all shards. */
-struct tdo_node tdo_tree_root(int shards);
+struct tdo_tree_node tdo_tree_root(int shards);
 
 /* Has any shard below this node rows? */
-bool tdo_tree_present(const struct tdo_tree *t, struct tdo_node node);
+bool tdo_tree_present(const struct tdo_tree *t, struct tdo_tree_node node);
 
 /* Cut the shards of a rank into the largest complete subtrees, in order; returns how many. The
  * last rank also takes the absent shards up to the next power of two. */
-int tdo_tree_pieces(int shards, int size, int rank, struct tdo_node out[TDO_TREE_MAX_PIECES]);
+int tdo_tree_pieces(int shards, int size, int rank, struct tdo_tree_node out[TDO_TREE_MAX_PIECES]);
 
 /* Nodes are pushed on a stack in order of their shards. When `node` (present, complete) has
  * been pushed: how many times must the two topmost values be added, until nothing more is
  * complete below `top`? Absent children cost no addition: their sibling is the parent. */
-int tdo_tree_merges(const struct tdo_tree *t, struct tdo_node node, struct tdo_node top);
+int tdo_tree_merges(const struct tdo_tree *t, struct tdo_tree_node node, struct tdo_tree_node top);
 
 #endif

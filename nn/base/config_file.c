@@ -1,5 +1,5 @@
-/* The libconfig file of a config: every setting of the parsed tree, as the text that an argument
- * would have, goes to the option of its key. See tdo_config_load in config.h.
+/* The libconfig file of a config: every setting of the parsed tree, as the text that an
+ * argument would have, goes to the option of its key. See tdo_config_load in config.h.
  *
  * libconfig parses; this file walks. A group opens a prefix of keys, a list becomes the rows of
  * a registry, and everything else is a value. config_scan.c looks the text through first. */

@@ -102,7 +102,7 @@ static void show(struct tdo_progress *p, int64_t done, const char *note, bool la
         snprintf(time, sizeof time, "left %.0f s", (double)(p->total - done) / rate);
     }
     int n = snprintf(line, sizeof line, "%s %lld/%lld %s, %.*f/s, %s", p->what, (long long)done,
-                     (long long)p->total, p->unit, rate < 10 ? 2 : 0, rate, time);
+                     (long long)p->total, p->unit, rate < 9.995 ? 2 : 0, rate, time);
     if (note && n > 0 && (size_t)n < sizeof line) {
         snprintf(line + n, sizeof line - (size_t)n, ", %s", note);
     }

@@ -2,8 +2,8 @@
 #define TDO_BASE_LOG_H
 /* Log and progress, for two audiences: the root rank alone, or every rank.
  *
- * Ordinary runs print on the root only. A message of every rank carries `[rank r host]`. Results
- * go to files or to standard output; everything here goes to standard error. */
+ * Ordinary runs print on the root only. A message of every rank carries `[rank r host]`.
+ * Results go to files or to standard output; everything here goes to standard error. */
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,10 +30,10 @@ double tdo_log_now(void);
 /* A progress line with rate and time left: redrawn in place on a terminal, a plain line every
  * ten seconds in a batch log. Only the root rank shows it. */
 struct tdo_progress {
-    const char *what, *unit;      /* "certify", "samples" */
-    int64_t total;                /* units of the whole work */
-    int64_t first;                /* units already there at the start (a resumed job) */
-    double started, shown;        /* seconds */
+    const char *what, *unit; /* "certify", "samples" */
+    int64_t total;           /* units of the whole work */
+    int64_t first;           /* units already there at the start (a resumed job) */
+    double started, shown;   /* seconds */
 };
 void tdo_progress_start(struct tdo_progress *p, const char *what, const char *unit,
                         int64_t total, int64_t first);

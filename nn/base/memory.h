@@ -3,8 +3,8 @@
 /* Memory: checked allocation with a fault injector, and an arena.
  *
  * tdo_memory_new fails with TDO_ERR_MEMORY and says how much was asked; it checks the product
- * for overflow and zeroes the block, which is aligned to 64 bytes. An arena hands out many small
- * blocks that are freed together (graph nodes, config values). */
+ * for overflow and zeroes the block, which is aligned to 64 bytes. An arena hands out many
+ * small blocks that are freed together (graph nodes, config values). */
 #include <stddef.h>
 #include <stdint.h>
 

@@ -179,11 +179,17 @@ TDO_CLONES static void block_normals(const struct point *p, uint32_t base, int c
     }
 }
 
+/* That of the key, if it has one; the flag of the stream stays. */
+static uint32_t purpose_of(const struct tdo_stream *s, const struct tdo_key *k)
+{
+    return k->purpose ? k->purpose | (s->purpose & TDO_PURPOSE_REFINE) : s->purpose;
+}
+
 static struct point pack(const struct tdo_stream *s, const struct tdo_key *k)
 {
     return (struct point){
         .k0 = s->seed,
-        .k1 = s->purpose | s->layer << 8,
+        .k1 = purpose_of(s, k) | s->layer << 8,
         .c1 = (uint32_t)k->sample,
         .c2 = (uint32_t)(k->sample >> 32 & 0xFF) | k->draw << 8,
         .c3 = k->draw >> 24 | k->step << 8,
@@ -234,9 +240,8 @@ tdo_err tdo_rng_check(const struct tdo_stream *s, const struct tdo_key *k)
         uint64_t value;
         int bits;
     } field[] = {
-        {"purpose", s->purpose, 8},
-        {"layer", s->layer, 24},
-        {"sample id", k->sample, 40},
+        {"purpose", s->purpose, 8}, {"purpose of the key", k->purpose, 8},
+        {"layer", s->layer, 24},    {"sample id", k->sample, 40},
         {"step", k->step, 24},
     };
     for (size_t i = 0; i < sizeof field / sizeof field[0]; i++) {

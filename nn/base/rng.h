@@ -41,8 +41,10 @@ struct tdo_key {
     uint64_t sample; /* global id, < 2^40 */
     uint32_t draw;
     uint32_t step;    /* < 2^24 */
-    uint32_t purpose; /* takes the place of the stream's; 0 leaves it. A plan serves the draws of
-                         class selection and estimation in one batch, independent in every layer */
+    uint32_t purpose; /* < 2^8; takes the place of the stream's, except for its flag REFINE; 0
+                         leaves it. So one plan serves the draws of class selection and of
+                         estimation in one batch. Its streams then differ by their layers only:
+                         give each its own, 0 is that of the input noise */
 };
 
 /* The key of one stream: fixed when a plan is made. */

@@ -13,12 +13,12 @@ typedef struct {
 } tdo_shape;
 
 /* A shape from its dimensions: tdo_shape_of(4, n, h, w, c). */
-#define TDO_SHAPE(...)                                                                           \
-    ((tdo_shape){.rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),              \
+#define TDO_SHAPE(...)                                                                         \
+    ((tdo_shape){.rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),            \
                  .dim = {__VA_ARGS__}})
 
 int64_t tdo_shape_count(const tdo_shape *s); /* number of elements; 1 for rank 0 */
-tdo_shape tdo_shape_trim(tdo_shape s); /* dimensions beyond the rank set to 0 */
+tdo_shape tdo_shape_trim(tdo_shape s);       /* dimensions beyond the rank set to 0 */
 bool tdo_shape_equal(const tdo_shape *a, const tdo_shape *b);
 /* True if every dimension of `small` is 1 or that of `large`, at equal rank. */
 bool tdo_shape_broadcasts(const tdo_shape *small, const tdo_shape *large);

@@ -6,9 +6,9 @@
 #include "nn/kernels/pool.h"
 #include "nn/kernels/reference.h"
 
-#define KERNELS(name)                                                                            \
-    {                                                                                            \
-        tdo_reference_##name##_f32, tdo_reference_##name##_f64                                   \
+#define KERNELS(name)                                                                          \
+    {                                                                                          \
+        tdo_reference_##name##_f32, tdo_reference_##name##_f64                                 \
     }
 
 static int64_t pooled(int64_t in, int64_t window, int64_t stride, int64_t pad)
@@ -20,7 +20,8 @@ static int64_t pooled(int64_t in, int64_t window, int64_t stride, int64_t pad)
 static tdo_err check(const struct tdo_graph_node *n, const tdo_shape *x, const tdo_shape *y)
 {
     const struct tdo_pool *p = &n->attr.pool;
-    bool fits = x->rank == 4 && y->rank == 4 && x->dim[0] == y->dim[0] && x->dim[3] == y->dim[3];
+    bool fits =
+        x->rank == 4 && y->rank == 4 && x->dim[0] == y->dim[0] && x->dim[3] == y->dim[3];
     for (int i = 0; fits && i < 2; i++) {
         int64_t pad = p->pad[i] + p->pad[2 + i];
         fits = p->stride[i] > 0 && p->window[i] > 0 && p->pad[i] < p->window[i] &&
@@ -35,6 +36,18 @@ static tdo_err check(const struct tdo_graph_node *n, const tdo_shape *x, const t
     return TDO_OK;
 }
 
+/* The window elements, operand 1 where there is one, have the shape of the pooled side. */
+static tdo_err check_elements(const tdo_graph *g, const struct tdo_graph_node *n,
+                              const tdo_shape *y)
+{
+    tdo_shape s = n->nin == 2 ? tdo_graph_shape(g, n->in[1]) : *y;
+    if (!tdo_shape_equal(&s, y)) {
+        return TDO_FAIL(TDO_ERR_SHAPE, "%s: elements of shape %s for windows of %s",
+                        n->op->name, tdo_shape_print(&s).s, tdo_shape_print(y).s);
+    }
+    return TDO_OK;
+}
+
 static tdo_err down_shape(const tdo_graph *g, struct tdo_graph_node *n)
 {
     const struct tdo_pool *p = &n->attr.pool;
@@ -44,14 +57,16 @@ static tdo_err down_shape(const tdo_graph *g, struct tdo_graph_node *n)
             x.dim[0], pooled(x.dim[1], p->window[0], p->stride[0], p->pad[0] + p->pad[2]),
             pooled(x.dim[2], p->window[1], p->stride[1], p->pad[1] + p->pad[3]), x.dim[3]);
     }
-    return check(n, &x, &n->shape);
+    TDO_TRY(check(n, &x, &n->shape));
+    return check_elements(g, n, &n->shape);
 }
 
 static tdo_err up_shape(const tdo_graph *g, struct tdo_graph_node *n)
 {
     tdo_shape y = tdo_graph_shape(g, n->in[0]);
     n->shape = TDO_SHAPE(y.dim[0], n->attr.pool.size[0], n->attr.pool.size[1], y.dim[3]);
-    return check(n, &n->shape, &y);
+    TDO_TRY(check(n, &n->shape, &y));
+    return check_elements(g, n, &y);
 }
 
 static void maxpool_grad(tdo_graph *g, tdo_node y, tdo_node gy, const bool *want, tdo_node *gx)
@@ -63,7 +78,8 @@ static void maxpool_grad(tdo_graph *g, tdo_node y, tdo_node gy, const bool *want
     gx[0] = tdo_op_window_scatter(g, gy, arg, &n.attr.pool, x.dim[1], x.dim[2]);
 }
 
-static void window_gather_grad(tdo_graph *g, tdo_node y, tdo_node gy, const bool *want, tdo_node *gx)
+static void window_gather_grad(tdo_graph *g, tdo_node y, tdo_node gy, const bool *want,
+                               tdo_node *gx)
 {
     (void)want;
     const struct tdo_graph_node n = *tdo_graph_at(g, y);
@@ -89,7 +105,8 @@ static void avgpool_grad(tdo_graph *g, tdo_node y, tdo_node gy, const bool *want
     gx[0] = tdo_op_avgpool_dx(g, gy, &n.attr.pool, x.dim[1], x.dim[2]);
 }
 
-static void avgpool_dx_grad(tdo_graph *g, tdo_node y, tdo_node gy, const bool *want, tdo_node *gx)
+static void avgpool_dx_grad(tdo_graph *g, tdo_node y, tdo_node gy, const bool *want,
+                            tdo_node *gx)
 {
     (void)want;
     const union tdo_attr a = tdo_graph_at(g, y)->attr;
@@ -152,7 +169,8 @@ tdo_node tdo_op_maxpool_arg(tdo_graph *g, tdo_node x, const struct tdo_pool *poo
     return windowed(g, &tdo_row_maxpool_arg, 1, &x, pool, no_size);
 }
 
-tdo_node tdo_op_window_gather(tdo_graph *g, tdo_node x, tdo_node arg, const struct tdo_pool *pool)
+tdo_node tdo_op_window_gather(tdo_graph *g, tdo_node x, tdo_node arg,
+                              const struct tdo_pool *pool)
 {
     return windowed(g, &tdo_row_window_gather, 2, (tdo_node[]){x, arg}, pool, no_size);
 }
@@ -194,7 +212,8 @@ static void upsample_grad(tdo_graph *g, tdo_node y, tdo_node gy, const bool *wan
     gx[0] = tdo_op_upsample_dx(g, gy, x.dim[1], x.dim[2], n.attr.resize.corners);
 }
 
-static void upsample_dx_grad(tdo_graph *g, tdo_node y, tdo_node gy, const bool *want, tdo_node *gx)
+static void upsample_dx_grad(tdo_graph *g, tdo_node y, tdo_node gy, const bool *want,
+                             tdo_node *gx)
 {
     (void)want;
     const struct tdo_graph_node n = *tdo_graph_at(g, y);
@@ -213,8 +232,8 @@ const struct tdo_op tdo_row_upsample_dx = {.name = "upsample_dx",
                                            .grad = upsample_dx_grad,
                                            .reference = KERNELS(upsample_dx)};
 
-static tdo_node resized(tdo_graph *g, const struct tdo_op *op, tdo_node x, const int64_t size[2],
-                        bool corners)
+static tdo_node resized(tdo_graph *g, const struct tdo_op *op, tdo_node x,
+                        const int64_t size[2], bool corners)
 {
     union tdo_attr attr = {{0}};
     attr.resize.size[0] = (int32_t)size[0];

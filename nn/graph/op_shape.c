@@ -4,9 +4,9 @@
 #include "nn/graph/ops.h"
 #include "nn/kernels/reference.h"
 
-#define KERNELS(name)                                                                            \
-    {                                                                                            \
-        tdo_reference_##name##_f32, tdo_reference_##name##_f64                                   \
+#define KERNELS(name)                                                                          \
+    {                                                                                          \
+        tdo_reference_##name##_f32, tdo_reference_##name##_f64                                 \
     }
 
 static tdo_err target_shape(const struct tdo_graph_node *n, const tdo_shape *small,
@@ -63,9 +63,13 @@ static tdo_err concat_shape(const tdo_graph *g, struct tdo_graph_node *n)
 {
     const int axis = n->attr.concat.axis;
     n->shape = tdo_graph_shape(g, n->in[0]);
+    if (axis < 0 || axis >= n->shape.rank) {
+        return TDO_FAIL(TDO_ERR_SHAPE, "concat along axis %d of %s", axis,
+                        tdo_shape_print(&n->shape).s);
+    }
     for (int k = 1; k < n->nin; k++) {
         tdo_shape s = tdo_graph_shape(g, n->in[k]), want = n->shape;
-        if (axis < want.rank && s.rank == want.rank) {
+        if (s.rank == want.rank) {
             want.dim[axis] = s.dim[axis];
             n->shape.dim[axis] += s.dim[axis];
         }
@@ -111,7 +115,8 @@ static void sum_grad(tdo_graph *g, tdo_node y, tdo_node gy, const bool *want, td
     gx[0] = tdo_op_broadcast(g, gy, operand_shape(g, y));
 }
 
-static void broadcast_grad(tdo_graph *g, tdo_node y, tdo_node gy, const bool *want, tdo_node *gx)
+static void broadcast_grad(tdo_graph *g, tdo_node y, tdo_node gy, const bool *want,
+                           tdo_node *gx)
 {
     (void)want;
     gx[0] = tdo_op_sum(g, gy, operand_shape(g, y));

@@ -1,4 +1,5 @@
-/* Config: defaults, arguments, look-ups, the resolved JSON, and what is said about wrong keys. */
+/* Config: defaults, arguments, look-ups, the resolved JSON, and what is said about wrong
+ * keys. */
 #include "nn/base/config.h"
 
 #include <signal.h>

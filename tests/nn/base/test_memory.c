@@ -66,8 +66,8 @@ static void the_rank_is_known_under_mpirun_and_under_srun(void)
     CU_ASSERT_EQUAL_FATAL(tdo_memory_count(), 0);
     CU_ASSERT_EQUAL(first_failure("4", "2", (struct launch){"2", NULL, NULL}), 4);
     CU_ASSERT_EQUAL(first_failure("4", "2", (struct launch){"1", NULL, NULL}), 0);
-    CU_ASSERT_EQUAL(first_failure("4", "2", (struct launch){NULL, "2", "2"}), 4);
-    CU_ASSERT_EQUAL(first_failure("4", "2", (struct launch){NULL, "1", "1"}), 0);
+    CU_ASSERT_EQUAL(first_failure("4", "2", (struct launch){NULL, "2", NULL}), 4);
+    CU_ASSERT_EQUAL(first_failure("4", "2", (struct launch){NULL, "1", "2"}), 0);
     CU_ASSERT_EQUAL(first_failure("4", "2", (struct launch){NULL, NULL, "2"}), 4);
     CU_ASSERT_EQUAL(first_failure("4", "2", (struct launch){NULL, NULL, "12"}), 0);
     /* mpirun in a batch script of Slurm: every rank sees the SLURM_PROCID of the script */

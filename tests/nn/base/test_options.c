@@ -1,4 +1,5 @@
-/* Options: what every type of value takes and refuses, the words for it, and the printed help. */
+/* Options: what every type of value takes and refuses, the words for it, and the printed
+ * help. */
 #include "nn/base/options.h"
 
 #include <math.h>

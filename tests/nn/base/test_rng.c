@@ -42,7 +42,7 @@ static void philox_matches_published_vectors(void)
 static void words_are_philox_at_the_documented_counter(void)
 {
     const struct tdo_stream s = {0xdeadbeef, 0xAB, 0xCDEF01};
-    const struct tdo_key k = {UINT64_C(0x9876543210), 0xfedcba98, 0x765432};
+    const struct tdo_key k = {UINT64_C(0x9876543210), 0xfedcba98, 0x765432, 0};
     const uint32_t key[2] = {0xdeadbeef, 0xCDEF01AB};
     const int64_t first[] = {0, 4, 4092, (INT64_C(1) << 34) - 2048};
     uint32_t out[2047], want[4];
@@ -66,7 +66,7 @@ static void every_field_of_key_and_counter_changes_the_stream(void)
     uint32_t out[8][4];
     for (int i = 0; i < 8; i++) {
         s[i] = (struct tdo_stream){1, TDO_PURPOSE_TEST, 0};
-        k[i] = (struct tdo_key){0, 0, 0};
+        k[i] = (struct tdo_key){0, 0, 0, 0};
     }
     s[1].seed = 2;
     s[2].purpose |= TDO_PURPOSE_REFINE;
@@ -83,15 +83,43 @@ static void every_field_of_key_and_counter_changes_the_stream(void)
     }
 }
 
+static void the_purpose_of_a_key_takes_the_place_of_the_streams(void)
+{
+    static const struct {
+        uint32_t stream, key, want;
+    } cases[] = {
+        {TDO_PURPOSE_ESTIMATE, 0, TDO_PURPOSE_ESTIMATE},
+        {TDO_PURPOSE_ESTIMATE, TDO_PURPOSE_SELECT, TDO_PURPOSE_SELECT},
+        {TDO_PURPOSE_ESTIMATE, TDO_PURPOSE_ESTIMATE, TDO_PURPOSE_ESTIMATE},
+        {TDO_PURPOSE_ESTIMATE | TDO_PURPOSE_REFINE, 0,
+         TDO_PURPOSE_ESTIMATE | TDO_PURPOSE_REFINE},
+        {TDO_PURPOSE_ESTIMATE | TDO_PURPOSE_REFINE, TDO_PURPOSE_SELECT,
+         TDO_PURPOSE_SELECT | TDO_PURPOSE_REFINE},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct tdo_stream s = {7, cases[i].stream, 5};
+        const struct tdo_key k = {11, 2, 3, cases[i].key};
+        const uint32_t key[2] = {7, cases[i].want | 5 << 8},
+                       counter[4] = {0, 11, 2 << 8, 3 << 8};
+        uint32_t out[4], want[4];
+        tdo_rng_words(&s, &k, 0, 4, out);
+        tdo_philox(counter, key, want);
+        CU_ASSERT_EQUAL(memcmp(out, want, sizeof out), 0);
+    }
+}
+
 static void a_field_that_is_too_wide_is_refused_by_name(void)
 {
     const struct tdo_stream s = {UINT32_MAX, 0xFF, 0xFFFFFF};
-    const struct tdo_key k = {TDO_SAMPLE_BATCH, UINT32_MAX, 0xFFFFFF};
+    const struct tdo_key k = {TDO_SAMPLE_BATCH, UINT32_MAX, 0xFFFFFF, 0};
     ASSERT_OK(tdo_rng_check(&s, &k));
     const struct tdo_stream purpose = {1, 256, 0}, layer = {1, 1, 1 << 24};
-    const struct tdo_key sample = {UINT64_C(1) << 40, 0, 0}, step = {0, 0, 1 << 24};
+    const struct tdo_key sample = {UINT64_C(1) << 40, 0, 0, 0}, step = {0, 0, 1 << 24, 0};
     CU_ASSERT_EQUAL(tdo_rng_check(&purpose, &k), TDO_ERR_CONFIG);
     CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, "purpose"));
+    const struct tdo_key wide = {0, 0, 0, 256};
+    CU_ASSERT_EQUAL(tdo_rng_check(&s, &wide), TDO_ERR_CONFIG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, "purpose of the key"));
     CU_ASSERT_EQUAL(tdo_rng_check(&layer, &k), TDO_ERR_CONFIG);
     CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, "layer"));
     CU_ASSERT_EQUAL(tdo_rng_check(&s, &sample), TDO_ERR_CONFIG);
@@ -107,7 +135,7 @@ static void an_element_does_not_depend_on_first_and_n(void)
     static uint32_t w[WHOLE], w2[WHOLE];
     static float u[WHOLE], z[WHOLE], f2[WHOLE];
     const struct tdo_stream s = {3, TDO_PURPOSE_TEST, 1};
-    const struct tdo_key k = {17, 4, 2};
+    const struct tdo_key k = {17, 4, 2, 0};
     tdo_rng_words(&s, &k, 0, WHOLE, w);
     tdo_rng_uniforms(&s, &k, 0, WHOLE, u);
     tdo_rng_normals(&s, &k, 0, WHOLE, z);
@@ -132,7 +160,7 @@ static void the_streams_have_their_stored_bits(void)
 {
     enum { N = 100000 };
     const struct tdo_stream s = {7, TDO_PURPOSE_TEST, 3};
-    const struct tdo_key k = {UINT64_C(123456789012), 0x89abcdef, 0x123456};
+    const struct tdo_key k = {UINT64_C(123456789012), 0x89abcdef, 0x123456, 0};
     static float f[N];
     static uint32_t w[N];
     tdo_rng_words(&s, &k, 0, N, w);
@@ -147,7 +175,7 @@ static void uniforms_are_the_upper_24_bits(void)
 {
     enum { N = 4096 };
     const struct tdo_stream s = {8, TDO_PURPOSE_TEST, 0};
-    const struct tdo_key k = {1, 2, 3};
+    const struct tdo_key k = {1, 2, 3, 0};
     static uint32_t w[N];
     static float u[N];
     tdo_rng_words(&s, &k, 0, N, w);
@@ -180,7 +208,7 @@ static void normals_are_box_muller_to_single_precision(void)
     static float z[N];
     double normal = 0.0, radius = 0.0;
     for (uint32_t draw = 0; draw < TIMES; draw++) {
-        const struct tdo_key k = {0, draw, 0};
+        const struct tdo_key k = {0, draw, 0, 0};
         tdo_rng_words(&s, &k, 0, N, w);
         tdo_rng_normals(&s, &k, 0, N, z);
         for (int i = 0; i < N; i += 2) {
@@ -205,7 +233,7 @@ static void extreme_words_give_the_right_normals(void)
         {16767324, 1, 0xe00000}, {5948672, 1, 0xffffff},  {7372302, 1, 0x1fffff},
     };
     const struct tdo_stream s = {1, TDO_PURPOSE_TEST, 0};
-    const struct tdo_key k = {0, 0, 0};
+    const struct tdo_key k = {0, 0, 0, 0};
     for (size_t i = 0; i < sizeof at / sizeof at[0]; i++) {
         uint32_t w[4];
         float z[4];
@@ -232,7 +260,7 @@ static void normals_have_the_normal_distribution(void)
     static float z[N];
     double count[BINS] = {0}, sum = 0.0, square = 0.0, fourth = 0.0, lag[3] = {0};
     for (uint32_t sample = 0; sample < TIMES; sample++) {
-        const struct tdo_key k = {sample, 5, 0};
+        const struct tdo_key k = {sample, 5, 0, 0};
         tdo_rng_normals(&s, &k, 0, N, z);
         for (int i = 0; i < N; i++) {
             double x = (double)z[i];
@@ -347,6 +375,8 @@ CU_TestInfo suite_tests[] = {
     {"words are Philox at the documented counter", words_are_philox_at_the_documented_counter},
     {"every field of key and counter changes the stream",
      every_field_of_key_and_counter_changes_the_stream},
+    {"the purpose of a key takes the place of the stream's",
+     the_purpose_of_a_key_takes_the_place_of_the_streams},
     {"a field that is too wide is refused by name",
      a_field_that_is_too_wide_is_refused_by_name},
     {"an element does not depend on first and n", an_element_does_not_depend_on_first_and_n},

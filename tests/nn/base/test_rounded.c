@@ -49,7 +49,7 @@ static void compare(const tdo_rounded *r, const uint64_t *t, int64_t reach, uint
     enum { N = 1 << 16 };
     static uint32_t high[N], low[N];
     static float z[N];
-    const struct tdo_key k = {5, draw, 0};
+    const struct tdo_key k = {5, draw, 0, 0};
     struct tdo_stream refine = stream;
     refine.purpose |= TDO_PURPOSE_REFINE;
     tdo_rng_words(&stream, &k, 0, N, high);
@@ -163,7 +163,7 @@ static void integers_have_the_exact_probabilities(void)
         ASSERT_OK_FATAL(tdo_rounded_new(sigma[i], &r));
         memset(count, 0, sizeof count);
         for (uint32_t draw = 0; draw < TIMES; draw++) {
-            const struct tdo_key k = {1, draw, 0};
+            const struct tdo_key k = {1, draw, 0, 0};
             tdo_rounded_draw(r, &stream, &k, 0, N, z);
             for (int j = 0; j < N; j++) {
                 int v = (int)z[j];
@@ -183,7 +183,7 @@ static void an_element_does_not_depend_on_first_and_n(void)
 {
     enum { N = 5000 };
     static float whole[N], part[N + 1];
-    const struct tdo_key k = {8, 9, 0};
+    const struct tdo_key k = {8, 9, 0, 0};
     tdo_rounded *r = NULL;
     ASSERT_OK_FATAL(tdo_rounded_new(16.0, &r));
     tdo_rounded_draw(r, &stream, &k, 0, N, whole);
@@ -221,7 +221,7 @@ static void the_slack_is_thresholds_and_tails(void)
 static void a_tiny_sigma_gives_zeros_and_a_wrong_one_an_error(void)
 {
     float z[100];
-    const struct tdo_key k = {0, 0, 0};
+    const struct tdo_key k = {0, 0, 0, 0};
     tdo_rounded *r = NULL;
     ASSERT_OK_FATAL(tdo_rounded_new(1e-5, &r));
     tdo_rounded_draw(r, &stream, &k, 0, 100, z);

@@ -4,7 +4,7 @@
  *     L = <y + y y / 2, c>,   g_i = dL/dx_i,   S = sum_i <g_i, d_i>,   h_i = dS/dx_i
  * with random directions d_i, where x_0 = c counts as an operand too. L and S are evaluated at
  * x_i +- 1e-5 in every element of every operand and compared with g_i and h_i. The gap is
- * relative to the largest element: at most 1e-8 at first order, 5e-8 at second. */
+ * relative to the largest element: at most 3e-9 at first order, 1e-8 at second. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 
 const char suite_name[] = "graph/grad";
 
-static const double first_tolerance = 1e-8, second_tolerance = 5e-8, step = 1e-5;
+static const double first_tolerance = 3e-9, second_tolerance = 1e-8, step = 1e-5;
 
 enum data {
     ANY,      /* in [-1,1) */
@@ -453,8 +453,8 @@ static void compare(struct check *k, double gap[2])
         if (!differentiated(k, i)) {
             continue;
         }
-        CU_ASSERT_PTR_NOT_NULL_FATAL(x);
-        for (int64_t e = 0; e < n; e++) {
+        memset(slope, 0, sizeof slope); /* an input that is not read has no influence */
+        for (int64_t e = 0; x && e < n; e++) {
             const double keep = x[e];
             double up[2], down[2];
             x[e] = keep + step;

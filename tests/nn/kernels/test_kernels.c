@@ -1,0 +1,217 @@
+/* Fast f32 kernels against the reference: the same graph is planned in f64, with the reference
+ * kernels in f32 and with whatever is fastest, on the same numbers. Results of the three agree
+ * to 2e-5 of the largest element; the shapes are those of the models, and awkward ones. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/nn/support.h"
+
+const char suite_name[] = "kernels";
+
+static const double tolerance = 2e-5;
+
+/* Compare the values of `outputs` nodes in all three arithmetics, and free the graph. */
+static void compare(const char *what, tdo_graph *g, int outputs, const tdo_node *output)
+{
+    double *v[ARITHMETICS];
+    for (enum arithmetic how = F64; how < ARITHMETICS; how++) {
+        v[how] = probe_values(g, outputs, output, how, NULL);
+    }
+    int64_t at = 0;
+    for (int k = 0; k < outputs; k++) {
+        const int64_t n = probe_count(g, output[k]);
+        const double reference = probe_gap(n, v[REFERENCE] + at, v[F64] + at);
+        const double fast = probe_gap(n, v[FAST] + at, v[REFERENCE] + at);
+        if (!(reference <= tolerance && fast <= tolerance)) {
+            printf("%s, result %d: reference %.1e, fast %.1e\n", what, k, reference, fast);
+        }
+        CU_ASSERT_TRUE(reference <= tolerance && fast <= tolerance);
+        at += n;
+    }
+    for (int how = 0; how < ARITHMETICS; how++) {
+        free(v[how]);
+    }
+    tdo_graph_free(&g);
+}
+
+/* ---- convolutions ---------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    int64_t x[4], w[4];
+    struct tdo_conv conv;
+} convolutions[] = {
+    {"lenet 1", {2, 28, 28, 1}, {20, 1, 5, 5}, {{1, 1}, {0}, 1, {0}}},
+    {"lenet 2", {2, 12, 12, 20}, {50, 20, 5, 5}, {{1, 1}, {0}, 1, {0}}},
+    {"lenet fc1", {5, 1, 1, 800}, {500, 800, 1, 1}, {{1, 1}, {0}, 1, {0}}},
+    {"lenet fc2", {5, 1, 1, 500}, {10, 500, 1, 1}, {{1, 1}, {0}, 1, {0}}},
+    {"zcnn 1", {2, 28, 28, 1}, {64, 1, 8, 8}, {{2, 2}, {3, 3, 3, 3}, 1, {0}}},
+    {"zcnn 2", {1, 14, 14, 64}, {128, 64, 6, 6}, {{2, 2}, {0}, 1, {0}}},
+    {"zcnn 3", {3, 5, 5, 128}, {128, 128, 5, 5}, {{1, 1}, {0}, 1, {0}}},
+    {"resnet20 stem", {2, 32, 32, 3}, {16, 3, 3, 3}, {{1, 1}, {1, 1, 1, 1}, 1, {0}}},
+    {"resnet20 1", {1, 32, 32, 16}, {16, 16, 3, 3}, {{1, 1}, {1, 1, 1, 1}, 1, {0}}},
+    {"resnet20 2", {2, 32, 32, 16}, {32, 16, 3, 3}, {{2, 2}, {1, 1, 1, 1}, 1, {0}}},
+    {"resnet20 3", {2, 8, 8, 64}, {64, 64, 3, 3}, {{1, 1}, {1, 1, 1, 1}, 1, {0}}},
+    {"projection", {2, 16, 16, 32}, {64, 32, 1, 1}, {{2, 2}, {0}, 1, {0}}},
+    {"unequal", {3, 9, 7, 5}, {6, 5, 3, 2}, {{2, 1}, {1, 0, 2, 1}, 1, {0}}},
+    {"grouped", {3, 9, 7, 8}, {12, 4, 3, 3}, {{2, 2}, {1, 1, 1, 1}, 2, {0}}},
+    {"grouped unequal", {2, 8, 9, 6}, {9, 2, 2, 3}, {{1, 2}, {0, 1, 1, 0}, 3, {0}}},
+    {"depthwise", {2, 10, 10, 16}, {16, 1, 3, 3}, {{1, 1}, {1, 1, 1, 1}, 16, {0}}},
+    {"unread", {2, 10, 11, 3}, {4, 3, 2, 2}, {{3, 3}, {0}, 1, {0}}},
+};
+
+static void convolutions_and_their_gradients_agree(void)
+{
+    for (size_t k = 0; k < sizeof convolutions / sizeof *convolutions; k++) {
+        const struct tdo_conv *c = &convolutions[k].conv;
+        const int64_t *xd = convolutions[k].x, *wd = convolutions[k].w;
+        tdo_graph *g = NULL;
+        ASSERT_OK_FATAL(tdo_graph_new(&g));
+        tdo_node x = tdo_op_input(g, "x", TDO_SHAPE(xd[0], xd[1], xd[2], xd[3]));
+        tdo_node w = tdo_op_input(g, "w", TDO_SHAPE(wd[0], wd[1], wd[2], wd[3]));
+        tdo_node y = tdo_op_conv(g, x, w, c);
+        tdo_node gy = tdo_op_input(g, "gy", tdo_graph_shape(g, y));
+        tdo_node out[3] = {y, tdo_op_conv_dx(g, gy, w, c, xd[1], xd[2]),
+                           tdo_op_conv_dw(g, x, gy, c, wd[2], wd[3])};
+        compare(convolutions[k].name, g, 3, out);
+    }
+}
+
+static void fused_convolutions_agree(void)
+{
+    for (int mode = 0; mode < 12; mode++) { /* bias, sum: bits; activation: none, relu, clip */
+        const struct tdo_conv c = {.stride = {1, 1}, .pad = {1, 1, 1, 1}, .groups = 1};
+        const tdo_shape s = TDO_SHAPE(3, 7, 6, 20);
+        tdo_graph *g = NULL;
+        char what[32];
+        ASSERT_OK_FATAL(tdo_graph_new(&g));
+        tdo_node x = tdo_op_input(g, "x", s), w = tdo_op_input(g, "w", TDO_SHAPE(20, 20, 3, 3));
+        tdo_node bias = tdo_op_input(g, "b", TDO_SHAPE(20)), r = tdo_op_input(g, "r", s);
+        tdo_node y = tdo_op_conv(g, x, w, &c);
+        if (mode & 1) {
+            bias = tdo_op_reshape(g, bias, TDO_SHAPE(1, 1, 1, 20));
+            y = tdo_op_add(g, y, tdo_op_broadcast(g, bias, s));
+        }
+        y = mode & 2 ? tdo_op_add(g, y, r) : y;
+        y = mode / 4 == 1 ? tdo_op_relu(g, y) : mode / 4 == 2 ? tdo_op_clip(g, y, 0, 1.5) : y;
+        snprintf(what, sizeof what, "fused %d", mode);
+        compare(what, g, 1, &y);
+    }
+}
+
+/* ---- pooling, norm, programs -------------------------------------------------------------------- */
+
+static const struct {
+    int64_t x[4];
+    struct tdo_pool pool;
+} poolings[] = {
+    {{2, 24, 24, 20}, {.window = {2, 2}, .stride = {2, 2}}},
+    {{2, 8, 8, 50}, {.window = {2, 2}, .stride = {2, 2}}},
+    {{2, 9, 8, 7}, {.window = {3, 3}, .stride = {2, 2}, .pad = {1, 1, 1, 1}}},
+    {{3, 7, 9, 3}, {.window = {3, 2}, .stride = {1, 2}, .pad = {2, 0, 1, 1}, .count_pad = 1}},
+    {{2, 8, 8, 64}, {.window = {8, 8}, .stride = {1, 1}}},
+    {{2, 8, 8, 16}, {.window = {1, 1}, .stride = {2, 2}}},
+};
+
+static void poolings_and_their_gradients_agree(void)
+{
+    for (size_t k = 0; k < sizeof poolings / sizeof *poolings; k++) {
+        const struct tdo_pool *p = &poolings[k].pool;
+        const int64_t *d = poolings[k].x;
+        tdo_graph *g = NULL;
+        tdo_node gx[2];
+        ASSERT_OK_FATAL(tdo_graph_new(&g));
+        tdo_node x = tdo_op_input(g, "x", TDO_SHAPE(d[0], d[1], d[2], d[3]));
+        tdo_node most = tdo_op_maxpool(g, x, p), mean = tdo_op_avgpool(g, x, p);
+        tdo_node gy = tdo_op_input(g, "gy", tdo_graph_shape(g, most));
+        tdo_node arg = tdo_op_maxpool_arg(g, x, p), at = tdo_op_window_gather(g, x, arg, p);
+        tdo_grad(g, most, gy, 1, &x, &gx[0]);
+        tdo_grad(g, mean, gy, 1, &x, &gx[1]);
+        compare("pooling", g, 6, (tdo_node[]){most, mean, arg, at, gx[0], gx[1]});
+    }
+}
+
+static void batch_norm_and_its_gradients_agree(void)
+{
+    static const int64_t shapes[][4] = {
+        {5, 8, 8, 16}, {4, 3, 5, 130}, {3, 1, 1, 64}, {2, 17, 3, 3}};
+    for (int k = 0; k < 4; k++) {
+        const int64_t *d = shapes[k];
+        tdo_graph *g = NULL;
+        tdo_node gx[3];
+        ASSERT_OK_FATAL(tdo_graph_new(&g));
+        tdo_node x = tdo_op_input(g, "x", TDO_SHAPE(d[0], d[1], d[2], d[3]));
+        tdo_node gamma = tdo_op_input(g, "gamma", TDO_SHAPE(d[3]));
+        tdo_node beta = tdo_op_input(g, "beta", TDO_SHAPE(d[3]));
+        /* weights (1 + u)^2 / 4 >= 0, and x far from zero mean */
+        tdo_node v = tdo_op_affine(g, tdo_op_input(g, "v", TDO_SHAPE(d[0])), 0.5, 0.5);
+        v = tdo_op_mul(g, v, v);
+        x = tdo_op_affine(g, x, 1, 3);
+        tdo_node stats = tdo_op_bn_stats(g, x, v),
+                 y = tdo_op_bn_train(g, x, gamma, beta, v, 1e-5);
+        tdo_node gy = tdo_op_input(g, "gy", tdo_graph_shape(g, y));
+        tdo_grad(g, y, gy, 3, (tdo_node[]){x, gamma, beta}, gx);
+        compare("norm", g, 5, (tdo_node[]){stats, y, gx[0], gx[1], gx[2]});
+    }
+}
+
+/* Chains over shapes that are no multiple of a tile, with operands broadcast in every way. */
+static void programs_agree(void)
+{
+    static const int64_t shapes[][4] = {
+        {2, 5, 7, 3}, {3, 16, 16, 16}, {1, 1, 1, 5}, {4, 9, 11, 130}};
+    for (int k = 0; k < 4; k++) {
+        const tdo_shape s = TDO_SHAPE(shapes[k][0], shapes[k][1], shapes[k][2], shapes[k][3]);
+        tdo_graph *g = NULL;
+        ASSERT_OK_FATAL(tdo_graph_new(&g));
+        tdo_node x = tdo_op_input(g, "x", s);
+        tdo_node rows = tdo_op_input(g, "rows", TDO_SHAPE(s.dim[0], 1, 1, 1));
+        tdo_node columns = tdo_op_input(g, "columns", TDO_SHAPE(1, 1, 1, s.dim[3]));
+        tdo_node image = tdo_op_input(g, "image", TDO_SHAPE(1, s.dim[1], s.dim[2], s.dim[3]));
+        tdo_node middle = tdo_op_input(g, "middle", TDO_SHAPE(1, s.dim[1], 1, 1));
+        tdo_node one = tdo_op_input(g, "one", TDO_SHAPE(1, 1, 1, 1));
+        tdo_node y = tdo_op_mul(g, x, tdo_op_broadcast(g, rows, s));
+        y = tdo_op_add(g, tdo_op_tanh(g, y), tdo_op_broadcast(g, columns, s));
+        y = tdo_op_sub(g, y, tdo_op_broadcast(g, image, s));
+        y = tdo_op_mul(g, y, tdo_op_exp(g, tdo_op_broadcast(g, middle, s)));
+        y = tdo_op_div(g, y, tdo_op_affine(g, tdo_op_broadcast(g, one, s), 0.1, 2));
+        tdo_node z = tdo_op_select(g, tdo_op_greater(g, y, x), tdo_op_relu(g, y),
+                                   tdo_op_clip(g, x, -0.5, 0.25));
+        z = tdo_op_mul(g, z, tdo_op_sqrt(g, tdo_op_affine(g, tdo_op_mul(g, x, x), 1, 1)));
+        z = tdo_op_add(
+            g, z, tdo_op_broadcast(g, tdo_op_constant(g, tdo_graph_shape(g, columns), 0.5), s));
+        compare("program", g, 2, (tdo_node[]){y, z});
+    }
+}
+
+static void sums_and_the_rest_agree(void)
+{
+    tdo_graph *g = NULL;
+    ASSERT_OK_FATAL(tdo_graph_new(&g));
+    const tdo_shape s = TDO_SHAPE(3, 9, 8, 5);
+    tdo_node x = tdo_op_input(g, "x", s), z = tdo_op_input(g, "z", TDO_SHAPE(6, 10));
+    tdo_node t = tdo_op_input(g, "t", TDO_SHAPE(6, 10)), gz;
+    tdo_node loss = tdo_op_xent(g, tdo_op_affine(g, z, 30, 0), t);
+    tdo_grad(g, loss, TDO_NONE, 1, &z, &gz);
+    tdo_node out[] = {tdo_op_sum(g, x, TDO_SHAPE(1, 1, 1, 5)),
+                      tdo_op_sum(g, x, TDO_SHAPE(3, 1, 1, 1)),
+                      tdo_op_sum(g, x, TDO_SHAPE(1, 9, 1, 5)),
+                      tdo_op_permute(g, x, (int[]){0, 3, 1, 2}),
+                      tdo_op_upsample(g, x, 17, 13, false),
+                      tdo_op_upsample_dx(g, x, 4, 3, true),
+                      tdo_op_matmul(g, z, t, true, false),
+                      loss,
+                      gz};
+    compare("the rest", g, 9, out);
+}
+
+CU_TestInfo suite_tests[] = {
+    {"convolutions and their gradients agree", convolutions_and_their_gradients_agree},
+    {"convolutions with bias, sum and activation agree", fused_convolutions_agree},
+    {"poolings and their gradients agree", poolings_and_their_gradients_agree},
+    {"batch norm and its gradients agree", batch_norm_and_its_gradients_agree},
+    {"pointwise programs agree", programs_agree},
+    {"sums and the rest agree", sums_and_the_rest_agree},
+    CU_TEST_INFO_NULL,
+};

@@ -1,0 +1,110 @@
+# What the scripts of this folder share. A script is started as
+#     <script> <testudo> <mpiexec> [thorough]
+# and sources this file, which takes it into a fresh directory that goes away when all checks
+# passed and stays, with the log of every command, when one failed. A check that fails is
+# counted; the script goes on.
+set -uo pipefail
+
+testudo=$1 mpiexec=$2 mode=${3:-quick}
+launch=()       # more arguments for mpiexec
+limit=120       # seconds that one command may take
+checks=0 failures=0
+directory=$(mktemp -d "${TMPDIR:-/tmp}/testudo-$(basename "$0" .sh)-XXXXXX")
+cd "$directory" || exit 1
+
+finish() {
+    if [[ $failures -eq 0 && $checks -gt 0 ]]; then
+        rm -rf "$directory"
+        echo "$checks checks passed in $SECONDS s"
+        exit 0
+    fi
+    echo "$failures of $checks checks failed; everything is kept in $directory"
+    exit 1
+}
+trap finish EXIT
+
+# check <sentence> <command...>: the command succeeds.
+check() {
+    local sentence=$1
+    shift
+    checks=$((checks + 1))
+    if ! "$@"; then
+        failures=$((failures + 1))
+        echo "FAILED: $sentence"
+        return 1
+    fi
+}
+
+# run <ranks> <arguments of testudo...>: leaves `out`, `err`, and its exit code in $code. One rank
+# runs without a launcher.
+run() {
+    local ranks=$1 command=("$testudo")
+    shift
+    if [[ $ranks -gt 1 ]]; then
+        command=("$mpiexec" -n "$ranks" --oversubscribe "${launch[@]}" "$testudo")
+    fi
+    started "${command[@]}" "$@"
+}
+
+started() {
+    said="$*"
+    timeout -k 5 "$limit" "$@" > out 2> err < /dev/null
+    code=$?
+    { echo "\$ $said"; cat out err; echo "[exit code $code]"; } >> log
+}
+
+failed_with_output() {
+    echo "    $said"
+    sed 's/^/    | /' err | tail -n 20
+    return 1
+}
+
+must_work() {
+    run "$@"
+    check "exit code 0, got $code" test $code -eq 0 || failed_with_output
+}
+
+# must_fail <code> <regex> <ranks> <arguments...>: this exit code, and exactly one line of ours,
+# which the regex fits.
+must_fail() {
+    local want=$1 regex=$2
+    shift 2
+    run "$@"
+    must_have_failed "$want" "$regex"
+}
+
+# The same for the command before.
+must_have_failed() {
+    local lines
+    lines=$(grep -c '^testudo:' err)
+    check "exit code $1, got $code" test "$code" -eq "$1" &&
+        check "one line of ours, got $lines" test "$lines" -eq 1 &&
+        check "a line with '$2'" grep -Eq "^testudo: .*($2)" err || failed_with_output
+}
+
+# The command before wrote this to standard output.
+must_say() {
+    check "standard output has '$1'" grep -Eq -- "$1" out || { echo "    $said"; return 1; }
+}
+
+must_equal() {
+    check "$1 equals $2 byte by byte" cmp -s "$1" "$2"
+}
+
+must_differ() {
+    check "$1 and $2 are there" test -s "$1" -a -s "$2"
+    check "$1 differs from $2" bash -c '! cmp -s "$0" "$1"' "$1" "$2"
+}
+
+must_exist() {
+    check "$1 is there" test -e "$1"
+}
+
+must_not_exist() {
+    check "$1 is not there" test ! -e "$1"
+}
+
+# glyphs <file> <training images> <test images>
+glyphs() {
+    must_work 1 import import.format=glyphs import.out="$1" import.train="$2" import.test="$3"
+}

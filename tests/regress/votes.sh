@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Votes, and hashes of all logits, are the same bytes for any number of ranks, any batch, any
+# number of threads; for both laws of the noise, for networks with and without batch
+# normalisation.
+source "$(dirname "$0")/lib.sh"
+
+# votes <name> <ranks> <settings...>: a certification with hashes, into the directory <name>.
+votes() {
+    local name=$1 ranks=$2
+    shift 2
+    must_work "$ranks" certify run.dir="$name" data.file=glyphs.h5 certify.hash=1 \
+        certify.sigma=0.25 "$@"
+}
+
+# same <model> <name> <ranks> <batch> <threads> <settings...>: as <model>.1, byte by byte.
+same() {
+    local model=$1 name=$2 ranks=$3 batch=$4 threads=$5
+    shift 5
+    votes "$name" "$ranks" model.file="$model/model.safetensors" certify.batch="$batch" \
+        run.threads="$threads" "$@"
+    must_equal "$model.1/votes.tsv" "$name/votes.tsv"
+    rm -rf "$name"
+}
+
+glyphs glyphs.h5 256 4
+noise=(defense.0.name=gaussian defense.0.sigma=0.25)
+must_work 2 train run.dir=zcnn data.file=glyphs.h5 model.name=zcnn train.lr=0.02 "${noise[@]}"
+must_work 2 train run.dir=resnet20 data.file=glyphs.h5 model.name=resnet20 "${noise[@]}" \
+    defense.1.name=brelu defense.1.t=2
+
+# More draws than one block of the sampler has (512), so that an image is spread over ranks.
+zcnn=(certify.n0=30 certify.n=530)
+votes zcnn.1 1 model.file=zcnn/model.safetensors "${zcnn[@]}"
+check "four images, hashed" test "$(grep -Ec '[0-9a-f]{16}$' zcnn.1/votes.tsv)" -eq 4
+for ranks in 2 3 4; do
+    same zcnn "ranks$ranks" "$ranks" 64 1 "${zcnn[@]}"
+done
+for batch in 1 17 33; do
+    same zcnn "batch$batch" 1 "$batch" 1 "${zcnn[@]}"
+done
+same zcnn both1 3 17 1 "${zcnn[@]}"
+same zcnn both2 4 1 1 "${zcnn[@]}"
+same zcnn threads1 1 64 2 "${zcnn[@]}"
+same zcnn threads2 2 33 2 "${zcnn[@]}"
+
+# Noise that is not rounded; another law, other logits.
+real=(certify.noise=real "${zcnn[@]}")
+mv zcnn.1 rounded
+votes zcnn.1 1 model.file=zcnn/model.safetensors "${real[@]}"
+must_differ rounded/votes.tsv zcnn.1/votes.tsv
+same zcnn real1 3 64 1 "${real[@]}"
+same zcnn real2 2 17 2 "${real[@]}"
+same zcnn real3 4 33 1 "${real[@]}"
+
+# A deep network, with running statistics and bounded activations.
+resnet=(certify.max=2 certify.n0=10 certify.n=150)
+votes resnet20.1 1 model.file=resnet20/model.safetensors "${resnet[@]}"
+for ranks in 2 3 4; do
+    same resnet20 "ranks$ranks" "$ranks" 64 1 "${resnet[@]}"
+done
+same resnet20 batch1 1 1 1 "${resnet[@]}"
+same resnet20 batch2 1 17 2 "${resnet[@]}"
+same resnet20 both 3 33 2 "${resnet[@]}"
+
+# This test can fail: another seed, another class of inputs, another number of draws.
+votes seed 2 model.file=zcnn/model.safetensors run.seed=2 "${real[@]}"
+must_differ zcnn.1/votes.tsv seed/votes.tsv
+check "another seed changes every hash" test "$(
+    comm -12 <(cut -f5 zcnn.1/votes.tsv | sort) <(cut -f5 seed/votes.tsv | sort) | wc -l)" -eq 1
+votes draws 1 model.file=zcnn/model.safetensors "${real[@]}" certify.n=529
+must_differ zcnn.1/votes.tsv draws/votes.tsv

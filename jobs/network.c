@@ -105,6 +105,12 @@ done:
     return err;
 }
 
+/* A look-up in JSON that was short of memory looks like an absent key; the record knows better. */
+static bool starved(void)
+{
+    return tdo_error_last()->code == TDO_ERR_MEMORY;
+}
+
 /* Numbers of a JSON array; -1 if it is none or too long. */
 static int read_numbers(const tdo_json *j, const char *key, double *out, int room)
 {
@@ -148,11 +154,13 @@ static tdo_err recall_spec(const char *path, struct tdo_network *n, const char *
     tdo_json_free(&input);
     tdo_json_free(&data);
     tdo_json_free(&model);
-    return fine ? TDO_OK
-                : TDO_FAIL(TDO_ERR_FORMAT, "%s: its description of the network is incomplete", path);
+    if (!fine && !starved()) {
+        return TDO_FAIL(TDO_ERR_FORMAT, "%s: its description of the network is incomplete", path);
+    }
+    return fine ? TDO_OK : TDO_ERR_MEMORY;
 }
 
-static tdo_err recall_defenses(struct tdo_network *n)
+static tdo_err recall_defenses(const char *path, struct tdo_network *n)
 {
     tdo_config *c = NULL;
     tdo_json *list = NULL;
@@ -160,6 +168,12 @@ static tdo_err recall_defenses(struct tdo_network *n)
     TDO_GOTO(tdo_config_new(&tdo_job_schema, &c));
     if (tdo_json_get(n->description, "defense", &list)) {
         TDO_GOTO(tdo_defense_recall(list, c));
+    } else if (starved()) {
+        err = TDO_ERR_MEMORY;
+        goto done;
+    } else if (tdo_json_has(n->description, "defense")) {
+        err = TDO_FAIL(TDO_ERR_FORMAT, "%s: its list of defenses is no list", path);
+        goto done;
     }
     err = tdo_defense_read(c, 0, &n->defenses);
 done:
@@ -216,7 +230,7 @@ tdo_err tdo_network_load(const char *path, const struct tdo_network_data *data,
     tdo_err err = TDO_OK;
     *out = (struct tdo_network){0};
     TDO_GOTO(tdo_safetensors_describe(path, &out->description));
-    if (!out->description) {
+    if (!out->description) { /* someone else's file */
         err = TDO_FAIL(TDO_ERR_FORMAT, "%s does not say which network it is: no testudo model file",
                        path);
         goto done;
@@ -224,7 +238,7 @@ tdo_err tdo_network_load(const char *path, const struct tdo_network_data *data,
     TDO_GOTO(recall_spec(path, out, &name));
     TDO_GOTO(choose_model(name, out));
     TDO_GOTO(check_fit(path, &out->spec, data));
-    TDO_GOTO(recall_defenses(out));
+    TDO_GOTO(recall_defenses(path, out));
     TDO_GOTO(tdo_network_init(out, 0));
     TDO_GOTO(tdo_safetensors_read(path, out->params));
     err = tdo_params_check_finite(out->params);

@@ -156,7 +156,8 @@ static tdo_err all_steps(struct training *t)
                      100.0 * (double)tally.correct / (double)tally.rows);
             tdo_progress_show(&progress, step + 1, note);
         }
-        if ((step + 1) % t->steps_per_epoch == 0 || step + 1 == t->steps) {
+        if (err == TDO_OK &&
+            ((step + 1) % t->steps_per_epoch == 0 || step + 1 == t->steps)) {
             record_epoch(t, step + 1, &tally);
             images += tally.rows;
             tally = (struct tally){0};

@@ -5,7 +5,6 @@
  * an exact integer sum. The bytes of the file are a function of its contents alone: no times,
  * no host. It is written beside its name, synced, and renamed. */
 #include <errno.h>
-#include <fcntl.h>
 #include <hdf5.h>
 #include <stdio.h>
 #include <string.h>
@@ -301,30 +300,15 @@ static tdo_err write_mean(struct tdo_dataset_writer *w)
     return err;
 }
 
-/* Bring a path to the disk; a directory too, so that a rename in it lasts. */
-static tdo_err sync_path(const char *path, int flags)
-{
-    int fd = open(path, flags | O_CLOEXEC);
-    int status = fd < 0 ? -1 : fsync(fd);
-    int reason = errno;
-    if (fd >= 0) {
-        close(fd);
-    }
-    if (status != 0) {
-        return TDO_FAIL(TDO_ERR_FILE, "cannot sync %s: %s", path, strerror(reason));
-    }
-    return TDO_OK;
-}
-
 static tdo_err sync_directory_of(char *path)
 {
     char *slash = strrchr(path, '/');
     if (!slash) {
-        return sync_path(".", O_RDONLY | O_DIRECTORY);
+        return tdo_durable_sync_directory(".");
     }
     char kept = slash[1];
     slash[1] = 0;
-    tdo_err err = sync_path(path, O_RDONLY | O_DIRECTORY);
+    tdo_err err = tdo_durable_sync_directory(path);
     slash[1] = kept;
     return err;
 }
@@ -343,7 +327,7 @@ static tdo_err finish(struct tdo_dataset_writer *w)
     if (H5Fclose(file) < 0) {
         return refuse(w);
     }
-    TDO_TRY(sync_path(w->part, O_RDWR));
+    TDO_TRY(tdo_durable_sync(w->part));
     if (rename(w->part, w->path) != 0) {
         return TDO_FAIL(TDO_ERR_FILE, "cannot rename %s to %s: %s", w->part, w->path,
                         strerror(errno));

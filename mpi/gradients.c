@@ -17,8 +17,8 @@
 struct piece {
     int rank;
     struct tdo_tree_node node; /* a complete subtree that this rank owns */
-    bool present;         /* in this step */
-    int slot;             /* own pieces: where its sum lies; else which receive space */
+    bool present;              /* in this step */
+    int slot;                  /* own pieces: where its sum lies; else which receive space */
 };
 
 /* Requests under way. */

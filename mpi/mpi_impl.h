@@ -1,11 +1,13 @@
 #ifndef TDO_MPI_IMPL_H
 #define TDO_MPI_IMPL_H
 /* What the files of this folder share: the communicator's body, every message tag, the check of
- * MPI return codes, and the fixed summation tree. Not for other folders. */
+ * MPI return codes, the fixed summation tree, and what files share. Not for other folders. */
 #include <mpi.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+#include "mpi/checkpoint.h"
 #include "mpi/comm.h"
 #include "mpi/shard.h"
 
@@ -42,6 +44,82 @@ TDO_MUST tdo_err tdo_comm_check_(int code, const char *file, int line, const cha
 /* The most elements that one MPI call is given: far below INT_MAX for every type. */
 enum { TDO_MPI_CHUNK = 1 << 27 };
 
+/* ---- files that survive a crash, durable.c ---- */
+
+/* "<dir>/<name>", or TDO_ERR_FILE when that does not fit. */
+TDO_MUST tdo_err tdo_durable_path(const char *dir, const char *name, char *out, size_t room);
+
+/* Write all of it at an offset: 0, or -1 with the reason in errno. */
+int tdo_durable_write(int fd, const void *data, int64_t bytes, int64_t offset);
+
+/* Bring a file, or the names in a directory, to the disk. Errors: TDO_ERR_FILE. */
+TDO_MUST tdo_err tdo_durable_sync(const char *path);
+TDO_MUST tdo_err tdo_durable_sync_directory(const char *dir);
+
+/* ---- the ledger's format, ledger.c ---- */
+
+enum { TDO_LEDGER_VERSION = 1, TDO_LEDGER_MARK = 0x524f4454 }; /* "TDOR" */
+
+#define TDO_LEDGER_MAGIC "TDOLEDG\n"
+
+/* How a segment begins. */
+struct tdo_ledger_start {
+    char magic[8];
+    uint32_t version, zero;
+    uint64_t context;
+    uint64_t checksum; /* of the above */
+};
+
+/* How a record begins; payload and checksum (u64) follow. */
+struct tdo_ledger_head {
+    uint32_t mark, kind;
+    uint64_t a, b, length;
+};
+
+_Static_assert(sizeof(struct tdo_ledger_start) == 32, "no padding in the format");
+_Static_assert(sizeof(struct tdo_ledger_head) == 32, "no padding in the format");
+
+enum {
+    TDO_LEDGER_FRAME = (int)sizeof(struct tdo_ledger_head) + 8
+}; /* record without payload */
+
+/* A segment file's name is a function of these two. */
+struct tdo_ledger_segment {
+    int64_t start, rank;
+};
+
+void tdo_ledger_name(struct tdo_ledger_segment s, char *out, size_t room);
+
+/* The segments in a ledger's directory, sorted; none if there is no directory. Owner: caller,
+ * tdo_memory_free. */
+TDO_MUST tdo_err tdo_ledger_list(const char *ledger_dir, struct tdo_ledger_segment **out,
+                                 int64_t *count);
+
+/* ---- the checkpoint's format, checkpoint.c ---- */
+
+#define TDO_CHECKPOINT_NEWEST "checkpoint.h5"
+#define TDO_CHECKPOINT_OLDER  "checkpoint.1.h5"
+#define TDO_CHECKPOINT_FORMAT "testudo-checkpoint-1"
+#define TDO_SEAL_MAGIC        "TDOSEAL\n"
+
+/* The end of a file: how long it is without the seal, and the XXH64 of that. */
+struct tdo_seal {
+    char magic[8];
+    uint64_t bytes, hash;
+};
+
+/* TDO_OK if the file is whole and as it was written, whatever it holds; else TDO_ERR_FILE or
+ * TDO_ERR_FORMAT naming it. */
+TDO_MUST tdo_err tdo_seal_check(const char *path);
+
+/* TDO_ERR_BUG for a name, type or count that no part may have; counts are at least `least`. */
+TDO_MUST tdo_err tdo_checkpoint_check(const struct tdo_checkpoint_part *parts, int n,
+                                      int64_t least);
+
+/* Bytes of an element; the checksum of checkpoint.h. */
+int64_t tdo_checkpoint_size(enum tdo_checkpoint_type type);
+uint64_t tdo_checkpoint_hash(const struct tdo_checkpoint_part *parts, int n);
+
 /* ---- the fixed tree over shards, tree.c ---- */
 
 enum { TDO_TREE_MAX_PIECES = 64 };
@@ -65,11 +143,13 @@ bool tdo_tree_present(const struct tdo_tree *t, struct tdo_tree_node node);
 
 /* Cut the shards of a rank into the largest complete subtrees, in order; returns how many. The
  * last rank also takes the absent shards up to the next power of two. */
-int tdo_tree_pieces(int shards, int size, int rank, struct tdo_tree_node out[TDO_TREE_MAX_PIECES]);
+int tdo_tree_pieces(int shards, int size, int rank,
+                    struct tdo_tree_node out[TDO_TREE_MAX_PIECES]);
 
 /* Nodes are pushed on a stack in order of their shards. When `node` (present, complete) has
  * been pushed: how many times must the two topmost values be added, until nothing more is
  * complete below `top`? Absent children cost no addition: their sibling is the parent. */
-int tdo_tree_merges(const struct tdo_tree *t, struct tdo_tree_node node, struct tdo_tree_node top);
+int tdo_tree_merges(const struct tdo_tree *t, struct tdo_tree_node node,
+                    struct tdo_tree_node top);
 
 #endif

@@ -34,7 +34,8 @@ bool tdo_tree_present(const struct tdo_tree *t, struct tdo_tree_node node)
     return any_rows(t, node_first(node), node_end(node));
 }
 
-int tdo_tree_pieces(int shards, int size, int rank, struct tdo_tree_node out[TDO_TREE_MAX_PIECES])
+int tdo_tree_pieces(int shards, int size, int rank,
+                    struct tdo_tree_node out[TDO_TREE_MAX_PIECES])
 {
     struct tdo_range owned = tdo_shard_owned(shards, size, rank);
     if (rank == size - 1) {
@@ -53,7 +54,8 @@ int tdo_tree_pieces(int shards, int size, int rank, struct tdo_tree_node out[TDO
     return n;
 }
 
-int tdo_tree_merges(const struct tdo_tree *t, struct tdo_tree_node node, struct tdo_tree_node top)
+int tdo_tree_merges(const struct tdo_tree *t, struct tdo_tree_node node,
+                    struct tdo_tree_node top)
 {
     int merges = 0;
     int64_t done = node_end(node);

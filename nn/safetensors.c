@@ -98,8 +98,15 @@ struct model_file {
     const char *path;
     char *bytes;
     int64_t size, data; /* data: where the tensors begin */
+    int64_t end;        /* behind the last tensor seen */
     tdo_json *header;
 };
+
+/* A look-up in JSON that was short of memory looks like an absent key; the record knows better. */
+static bool starved(void)
+{
+    return tdo_error_last()->code == TDO_ERR_MEMORY;
+}
 
 static void close_file(struct model_file *f)
 {
@@ -122,7 +129,7 @@ static tdo_err open_file(const char *path, struct model_file *f)
                         "%" PRId64 " bytes",
                         path, length, f->size);
     }
-    f->data = 8 + (int64_t)length;
+    f->data = f->end = 8 + (int64_t)length;
     TDO_TRY(tdo_json_parse(f->bytes + 8, (size_t)length, path, &f->header));
     if (!tdo_json_is_object(f->header)) {
         return TDO_FAIL(TDO_ERR_FORMAT, "%s: the header is not a JSON object", path);
@@ -140,6 +147,8 @@ tdo_err tdo_safetensors_describe(const char *path, tdo_json **out)
     if (err == TDO_OK && tdo_json_get(f.header, "__metadata__", &meta) &&
         tdo_json_get_text(meta, "testudo", &text)) {
         err = tdo_json_parse(text, strlen(text), path, out);
+    } else if (err == TDO_OK && starved()) {
+        err = TDO_ERR_MEMORY;
     }
     tdo_json_free(&meta);
     close_file(&f);
@@ -172,6 +181,9 @@ static tdo_err read_place(const struct model_file *f, const tdo_json *entry, str
         tdo_json_free(&item);
     }
     tdo_json_free(&list);
+    if (!fine && starved()) {
+        return TDO_ERR_MEMORY;
+    }
     if (!fine || !tdo_json_get_text(entry, "dtype", &t->dtype) || place[0] < 0 ||
         place[1] < place[0] || place[1] > f->size - f->data) {
         return TDO_FAIL(TDO_ERR_FORMAT,
@@ -239,15 +251,19 @@ static tdo_err take_values(const struct model_file *f, const struct tensor *t,
     return TDO_OK;
 }
 
-static tdo_err take_tensor(const struct model_file *f, const char *name, tdo_params *p)
+static tdo_err take_tensor(struct model_file *f, const char *name, tdo_params *p)
 {
     struct tensor t = {.name = name};
     tdo_json *entry = NULL;
     if (!tdo_json_get(f->header, name, &entry)) {
-        return TDO_FAIL(TDO_ERR_FORMAT, "%s: tensor %s is unreadable", f->path, name);
+        return starved() ? TDO_ERR_MEMORY
+                         : TDO_FAIL(TDO_ERR_FORMAT, "%s: tensor %s is unreadable", f->path, name);
     }
     tdo_err err = read_place(f, entry, &t);
     const int64_t index = tdo_params_find(p, name);
+    if (err == TDO_OK && t.from + t.bytes > f->bytes + f->end) {
+        f->end = t.from + t.bytes - f->bytes;
+    }
     if (err == TDO_OK && index < 0 &&
         (t.dtype[0] == 'I' || t.dtype[0] == 'U' || strcmp(t.dtype, "BOOL") == 0)) {
         tdo_log_root(TDO_LOG_INFO, "%s: integer tensor %s skipped", f->path, name);
@@ -263,12 +279,10 @@ static tdo_err take_tensor(const struct model_file *f, const char *name, tdo_par
 static tdo_err first_missing(const struct model_file *f, const tdo_params *p)
 {
     for (int64_t i = 0; i < tdo_params_entries(p); i++) {
-        tdo_json *entry = NULL;
-        if (!tdo_json_get(f->header, tdo_params_at(p, i)->name, &entry)) {
+        if (!tdo_json_has(f->header, tdo_params_at(p, i)->name)) {
             return TDO_FAIL(TDO_ERR_FORMAT, "%s: parameter %s of the model is not in the file",
                             f->path, tdo_params_at(p, i)->name);
         }
-        tdo_json_free(&entry);
     }
     return TDO_OK;
 }
@@ -284,6 +298,10 @@ tdo_err tdo_safetensors_read(const char *path, tdo_params *p)
         }
     }
     err = err == TDO_OK ? first_missing(&f, p) : err;
+    if (err == TDO_OK && f.end != f.size) {
+        err = TDO_FAIL(TDO_ERR_FORMAT, "%s: %" PRId64 " bytes too long for its tensors", path,
+                       f.size - f.end);
+    }
     close_file(&f);
     return err;
 }

@@ -185,7 +185,10 @@ tdo_node tdo_graph_name(tdo_graph *g, tdo_node node, const char *format, ...)
         vsnprintf(text, sizeof text, format, args);
         va_end(args);
         const char *name = tdo_arena_string(g->arena, text);
-        g->node[node].name = name ? name : "";
+        if (!name) {
+            return keep_failure(g);
+        }
+        g->node[node].name = name;
     }
     return node;
 }

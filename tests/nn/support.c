@@ -75,7 +75,7 @@ double probe_gap(int64_t n, const double *a, const double *b)
     double gap = 0, scale = 0;
     for (int64_t i = 0; i < n; i++) {
         if (isnan(a[i]) || isnan(b[i])) {
-            return INFINITY;
+            return HUGE_VAL;
         }
         gap = fmax(gap, fabs(a[i] - b[i]));
         scale = fmax(scale, fabs(b[i]));

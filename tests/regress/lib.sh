@@ -1,14 +1,17 @@
 # What the scripts of this folder share. A script is started as
-#     <script> <testudo> <mpiexec> [thorough]
+#     <script> <testudo> <mpiexec> [quick|brief|thorough]
 # and sources this file, which takes it into a fresh directory that goes away when all checks
 # passed and stays, with the log of every command, when one failed. A check that fails is
-# counted; the script goes on.
+# counted and the script goes on, but not for ever.
 set -uo pipefail
 
 testudo=$1 mpiexec=$2 mode=${3:-quick}
+calls=0
 launch=()       # more arguments for mpiexec
 limit=120       # seconds that one command may take
 checks=0 failures=0
+# Sooner up: no search for fast networks. Sooner down: no second of grace for lingering ranks.
+export OMPI_MCA_pml=ob1 OMPI_MCA_btl=self,vader OMPI_MCA_odls_base_sigkill_timeout=0
 directory=$(mktemp -d "${TMPDIR:-/tmp}/testudo-$(basename "$0" .sh)-XXXXXX")
 cd "$directory" || exit 1
 
@@ -31,8 +34,19 @@ check() {
     if ! "$@"; then
         failures=$((failures + 1))
         echo "FAILED: $sentence"
+        if [[ $failures -ge 10 ]]; then
+            echo "giving up"
+            exit 1
+        fi
         return 1
     fi
+}
+
+# sometimes <n>: true in each n-th call when brief, for builds with a sanitizer, which start
+# slowly; else always.
+sometimes() {
+    calls=$((calls + 1))
+    [[ $mode != brief || $((calls % $1)) -eq 0 ]]
 }
 
 # run <ranks> <arguments of testudo...>: leaves `out`, `err`, and its exit code in $code. One rank
@@ -94,6 +108,16 @@ must_equal() {
 must_differ() {
     check "$1 and $2 are there" test -s "$1" -a -s "$2"
     check "$1 differs from $2" bash -c '! cmp -s "$0" "$1"' "$1" "$2"
+}
+
+# defenses <config file> <row...>: a config with this list, rows as libconfig has them.
+defenses() {
+    local file=$1 row list=
+    shift
+    for row in "$@"; do
+        list+="${list:+, }{ $row }"
+    done
+    echo "defense = ( $list );" > "$file"
 }
 
 must_exist() {

@@ -9,12 +9,13 @@ model() {
     local name=$1 ranks=$2
     shift 2
     must_work "$ranks" train run.dir="$name" data.file=glyphs.h5 train.epochs=2 train.lr=0.02 \
-        defense.0.name=gaussian defense.0.sigma=0.25 "$@"
+        defense=gaussian defense.0.sigma=0.25 "$@"
 }
 
 same() {
     local want=$1 name=$2 ranks=$3
     shift 3
+    sometimes 4 || return
     model "$name" "$ranks" "$@"
     must_equal "$want/model.safetensors" "$name/model.safetensors"
     rm -rf "$name"

@@ -146,6 +146,34 @@ static void two_convolutions_share_one_sum(void)
     }
 }
 
+/* A vector over channels is a bias, also on one row of one place, where no broadcast is needed; a
+ * vector over rows is none, even if there are as many rows as channels. */
+static void a_bias_is_told_from_a_sum(void)
+{
+    for (int k = 0; k < 3; k++) { /* one row; eight rows; eight rows and a vector over rows */
+        const int64_t rows = k ? 8 : 1;
+        const tdo_shape s = TDO_SHAPE(rows, 1, 1, 8), vector = TDO_SHAPE(1, 1, 1, 8);
+        tdo_graph *g = NULL;
+        struct tdo_lowered l;
+        ASSERT_OK_FATAL(tdo_graph_new(&g));
+        tdo_node x = tdo_op_input(g, "x", s), w = tdo_op_input(g, "w", TDO_SHAPE(8, 8, 1, 1));
+        tdo_node b = tdo_op_input(g, "b", TDO_SHAPE(8));
+        b = tdo_op_reshape(g, b, k == 2 ? TDO_SHAPE(8, 1, 1, 1) : vector);
+        const struct tdo_conv one = {.stride = {1, 1}, .groups = 1};
+        tdo_node y = tdo_op_add(g, tdo_op_conv(g, x, w, &one), tdo_op_broadcast(g, b, s));
+        lower(g, 1, &y, &l);
+        const struct tdo_graph_node *n = tdo_graph_at(l.graph, l.output[0]);
+        if (tdo_onednn_available()) {
+            CU_ASSERT_PTR_EQUAL_FATAL(n->op, &tdo_row_conv_fused);
+            CU_ASSERT_EQUAL(n->attr.pack.fused.bias, k < 2);
+            CU_ASSERT_EQUAL(n->attr.pack.fused.sum, k == 2);
+        }
+        tdo_lower_free(&l);
+        same_without_fusion(g, y, FAST, 2e-5);
+        tdo_graph_free(&g);
+    }
+}
+
 /* A chain with more operands than a program can load is cut, not refused. */
 static void long_chains_are_cut(void)
 {
@@ -316,6 +344,7 @@ CU_TestInfo suite_tests[] = {
     {"a residual block is one convolution", a_residual_block_is_one_convolution},
     {"a value that others read is kept", a_value_that_others_read_is_kept},
     {"two convolutions share one sum", two_convolutions_share_one_sum},
+    {"a bias is told from a sum", a_bias_is_told_from_a_sum},
     {"long chains are cut", long_chains_are_cut},
     {"what depends on parameters only is the prologue",
      what_depends_on_parameters_only_is_the_prologue},

@@ -20,7 +20,7 @@ static double *draw(enum tdo_law law, const tdo_rounded *table, int n,
                     const struct tdo_key *keys, enum arithmetic how)
 {
     const struct tdo_random r = {
-        .stream = stream, .law = law, .table = table, .shape = TDO_SHAPE(n, PER)};
+        .stream = stream, .law = (int32_t)law, .table = table, .shape = TDO_SHAPE(n, PER)};
     tdo_graph *g = NULL;
     ASSERT_OK_FATAL(tdo_graph_new(&g));
     tdo_node key = tdo_op_key(g, "key", n), y = tdo_op_random(g, key, &r);

@@ -1,0 +1,371 @@
+/* One training step over all ranks against a computation that knows nothing of ranks, trees or
+ * padding: plans in f64 over exactly the rows in question. Without batch normalisation one plan
+ * holds the whole batch; with it, each shard is its own population. */
+#include <math.h>
+#include <string.h>
+
+#include "jobs/job.h"
+#include "jobs/train.h"
+#include "nn/base/memory.h"
+#include "nn/graph/grad.h"
+#include "nn/losses.h"
+#include "tests/mpi/runner.h"
+#include "tests/nn/support.h"
+
+const char suite_name[] = "trainer";
+
+enum { MOST_ROWS = 16, MOST_PIXELS = 28 * 28, STEP = 5 };
+
+/* A step so long that the change of a weight shows its gradient, whatever the weight's size. */
+static const double rate = 64;
+
+/* Made-up images and labels, the same on all ranks. */
+struct images {
+    uint8_t x[MOST_ROWS * MOST_PIXELS];
+    int32_t y[MOST_ROWS];
+    int64_t id[MOST_ROWS];
+    int64_t pixels;
+};
+
+static struct images images;
+
+static void make_images(const struct tdo_network *n)
+{
+    images.pixels = n->spec.height * n->spec.width * n->spec.channels;
+    for (int64_t i = 0; i < MOST_ROWS * images.pixels; i++) {
+        images.x[i] = (uint8_t)(127.5 * (probe_number(7, i) + 1));
+    }
+    for (int i = 0; i < MOST_ROWS; i++) {
+        images.y[i] = 3 * i % 10;
+        images.id[i] = 1000 + 17 * i;
+    }
+}
+
+static void make_network(const char *name, int64_t side, int64_t channels,
+                         struct tdo_network *n)
+{
+    const struct tdo_network_data data = {side, side, channels, 10};
+    char model[32];
+    tdo_config *c = NULL;
+    ASSERT_OK_FATAL(tdo_config_new(&tdo_job_schema, &c));
+    snprintf(model, sizeof model, "model.name=%s", name);
+    ASSERT_OK(tdo_config_set(c, model));
+    ASSERT_OK(tdo_config_set(c, "defense=gaussian"));
+    ASSERT_OK(tdo_config_set(c, "defense.0.sigma=0.25"));
+    ASSERT_OK_FATAL(tdo_network_configure(c, &data, n));
+    tdo_config_free(&c);
+    make_images(n);
+}
+
+/* ---- the direct way ------------------------------------------------------------------------- */
+
+/* What a step should find: sums over the batch. */
+struct expected {
+    double *gradient, *running; /* as the blocks of the network */
+    double loss, correct;
+};
+
+struct direct {
+    tdo_graph *g;
+    tdo_node raw, labels, weights, keys;
+    struct tdo_build b;
+    tdo_node output[256];
+    int outputs;
+    int64_t entry[256]; /* of each gradient */
+    int gradients;
+};
+
+static void build_direct(struct tdo_network *n, int64_t rows, struct direct *d)
+{
+    const struct tdo_model_spec *s = &n->spec;
+    tdo_node wrt[256];
+    ASSERT_OK_FATAL(tdo_graph_new(&d->g));
+    d->raw = tdo_op_input(d->g, "raw", TDO_SHAPE(rows, s->height, s->width, s->channels));
+    d->labels = tdo_op_input(d->g, "labels", TDO_SHAPE(rows));
+    d->weights = tdo_op_input(d->g, "weights", TDO_SHAPE(rows));
+    d->keys = tdo_op_key(d->g, "keys", rows);
+    d->b = tdo_network_build_context(n, d->g, TDO_NORM_BATCH);
+    d->b.row_weights = d->weights;
+    d->b.keys = d->keys;
+    tdo_node pixels = tdo_defense_augment(&n->defenses, d->g, d->raw, true, d->keys);
+    tdo_node logits = tdo_network_logits(n, &d->b, pixels);
+    tdo_node loss = tdo_loss_cross_entropy(d->g, logits, d->labels, d->weights);
+    d->gradients = 0;
+    for (int64_t i = 0; i < tdo_params_entries(n->params); i++) {
+        const struct tdo_param *e = tdo_params_at(n->params, i);
+        if (e->kind == TDO_PARAM_WEIGHT) {
+            d->entry[d->gradients] = i;
+            wrt[d->gradients++] = tdo_op_param(d->g, i, e->name, e->shape);
+        }
+    }
+    tdo_grad(d->g, loss, TDO_NONE, d->gradients, wrt, d->output);
+    d->outputs = d->gradients;
+    for (int k = 0; k < d->b.norms; k++) {
+        d->output[d->outputs++] = d->b.stats[k].stats;
+    }
+    d->output[d->outputs++] = loss;
+    d->output[d->outputs++] = tdo_loss_correct(d->g, logits, d->labels, d->weights);
+}
+
+static void fill_direct(tdo_plan *p, const struct direct *d, struct tdo_range r, int64_t rows)
+{
+    double *raw = tdo_plan_input(p, d->raw), *labels = tdo_plan_input(p, d->labels);
+    double *weights = tdo_plan_input(p, d->weights);
+    struct tdo_key *keys = tdo_plan_input(p, d->keys);
+    for (int64_t i = 0; i < (r.end - r.first) * images.pixels; i++) {
+        raw[i] = (double)images.x[r.first * images.pixels + i];
+    }
+    for (int64_t i = 0; i < r.end - r.first; i++) {
+        labels[i] = (double)images.y[r.first + i];
+        weights[i] = 1.0 / (double)rows;
+        keys[i] = (struct tdo_key){.sample = (uint64_t)images.id[r.first + i], .step = STEP};
+    }
+}
+
+/* Add what the rows [r.first, r.end) of a batch of `rows` give, as one population. */
+static void add_direct(struct tdo_network *n, struct tdo_range r, int64_t rows,
+                       struct expected *e)
+{
+    static struct direct d; /* large */
+    const int64_t count = r.end - r.first;
+    build_direct(n, count, &d);
+    tdo_plan *p = probe_plan(d.g, d.outputs, d.output, F64, n->params);
+    fill_direct(p, &d, r, rows);
+    ASSERT_OK_FATAL(tdo_plan_run(p));
+    for (int k = 0; k < d.gradients; k++) {
+        const struct tdo_param *at = tdo_params_at(n->params, d.entry[k]);
+        const double *g = tdo_plan_output(p, k);
+        for (int64_t i = 0; i < at->count; i++) {
+            e->gradient[at->offset + i] += g[i];
+        }
+    }
+    for (int k = 0; k < d.b.norms; k++) {
+        const struct tdo_batch_stats *s = &d.b.stats[k];
+        const struct tdo_param *mean = tdo_params_at(n->params, s->mean);
+        const struct tdo_param *var = tdo_params_at(n->params, s->var);
+        const double *stats = tdo_plan_output(p, d.gradients + k);
+        const double share = (double)count / (double)rows, places = (double)(count * s->per);
+        const double unbiased = places > 1 ? places / (places - 1) : 1;
+        for (int64_t i = 0; i < mean->count; i++) {
+            e->running[mean->offset + i] += share * stats[i];
+            e->running[var->offset + i] += share * unbiased * stats[mean->count + i];
+        }
+    }
+    e->loss += *(const double *)tdo_plan_output(p, d.outputs - 2);
+    e->correct += *(const double *)tdo_plan_output(p, d.outputs - 1);
+    tdo_plan_free(&p);
+    tdo_graph_free(&d.g);
+}
+
+/* ---- the step --------------------------------------------------------------------------------- */
+
+/* What the step did to the network, as a gradient and as sums of statistics. */
+struct observed {
+    double *gradient, *running;
+    struct tdo_trainer_result result;
+};
+
+static void take_step(struct tdo_network *n, int64_t rows, int shards, struct observed *o)
+{
+    const struct tdo_trainer_options options = {
+        .batch = MOST_ROWS, .shards = shards, .u8 = true, .sgd = {.lr = rate}};
+    const int64_t weights = tdo_params_count(n->params, TDO_PARAM_WEIGHT);
+    const int64_t buffers = tdo_params_count(n->params, TDO_PARAM_BUFFER);
+    const float *w = tdo_params_block(n->params, TDO_PARAM_WEIGHT);
+    const float *running = tdo_params_block(n->params, TDO_PARAM_BUFFER);
+    tdo_trainer *t = NULL;
+    for (int64_t i = 0; i < weights; i++) {
+        o->gradient[i] = (double)w[i];
+    }
+    for (int64_t i = 0; i < buffers; i++) {
+        o->running[i] = (double)running[i];
+    }
+    ASSERT_OK_FATAL(tdo_trainer_new(runner_comm, n, &options, &t));
+    const struct tdo_range r = tdo_trainer_rows(t, rows);
+    ASSERT_OK_FATAL(tdo_trainer_step(t, rows, STEP, images.x + r.first * images.pixels,
+                                     images.y + r.first, images.id + r.first, &o->result));
+    for (int64_t i = 0; i < weights; i++) {
+        o->gradient[i] = (o->gradient[i] - (double)w[i]) / rate;
+    }
+    for (int64_t i = 0; i < buffers; i++) {
+        o->running[i] = ((double)running[i] - 0.9 * o->running[i]) / 0.1;
+    }
+    tdo_trainer_free(&t);
+}
+
+/* Largest gap over the entries of a kind, each relative to its own largest number. */
+static double largest_gap(const struct tdo_network *n, enum tdo_param_kind kind,
+                          const double *a, const double *b)
+{
+    double gap = 0;
+    for (int64_t i = 0; i < tdo_params_entries(n->params); i++) {
+        const struct tdo_param *e = tdo_params_at(n->params, i);
+        if (e->kind == kind) {
+            gap = fmax(gap, probe_gap(e->count, a + e->offset, b + e->offset));
+        }
+    }
+    return gap;
+}
+
+/* One step of `rows` rows; populations: shards if the network normalises, else the whole. */
+static void compare(const char *model, int64_t side, int64_t channels, int64_t rows, int shards,
+                    double tolerance)
+{
+    struct tdo_network n;
+    struct expected e = {0};
+    struct observed o = {0};
+    make_network(model, side, channels, &n);
+    const int64_t buffers = tdo_params_count(n.params, TDO_PARAM_BUFFER);
+    const int64_t weights = tdo_params_count(n.params, TDO_PARAM_WEIGHT);
+    ASSERT_OK_FATAL(tdo_memory_new(weights, &e.gradient));
+    ASSERT_OK_FATAL(tdo_memory_new(weights, &o.gradient));
+    ASSERT_OK_FATAL(tdo_memory_new(buffers, &e.running));
+    ASSERT_OK_FATAL(tdo_memory_new(buffers, &o.running));
+    const int parts = buffers > 0 ? shards : 1;
+    for (int k = 0; k < parts; k++) {
+        const struct tdo_range r = {k * rows / parts, (k + 1) * rows / parts};
+        if (r.end > r.first) {
+            add_direct(&n, r, rows, &e);
+        }
+    }
+    take_step(&n, rows, shards, &o);
+    CU_ASSERT_DOUBLE_EQUAL(o.result.loss, e.loss, 1e-5 * e.loss);
+    CU_ASSERT_EQUAL(o.result.correct, (int64_t)e.correct);
+    const double gap = largest_gap(&n, TDO_PARAM_WEIGHT, o.gradient, e.gradient);
+    CU_ASSERT_TRUE(gap <= tolerance);
+    const double drift = largest_gap(&n, TDO_PARAM_BUFFER, o.running, e.running);
+    CU_ASSERT_TRUE(drift <= tolerance);
+    if (!(gap <= tolerance && drift <= tolerance)) {
+        fprintf(stderr, "%s, %lld rows, %d shards: gradient off by %.1e, statistics by %.1e\n",
+                model, (long long)rows, shards, gap, drift);
+    }
+    tdo_memory_free(&e.gradient);
+    tdo_memory_free(&o.gradient);
+    tdo_memory_free(&e.running);
+    tdo_memory_free(&o.running);
+    tdo_network_free(&n);
+}
+
+static void test_whole_batch(void)
+{
+    compare("zcnn", 28, 1, 16, 8, 2e-5);
+}
+
+static void test_uneven_shards(void)
+{
+    compare("mlp", 28, 1, 16, 7, 2e-5);
+    compare("lenet", 28, 1, 13, 5, 2e-5);
+}
+
+static void test_empty_shards(void)
+{
+    compare("mlp", 28, 1, 3, 8, 2e-5);
+    compare("lenet", 28, 1, 1, 4, 2e-5);
+}
+
+static void test_norm(void)
+{
+    compare("resnet20", 16, 3, 16, 4, 2e-4);
+    compare("resnet20", 16, 3, 13, 3, 2e-4); /* padding in every shard */
+}
+
+static void test_norm_empty(void)
+{
+    compare("resnet20", 16, 3, 2, 4, 2e-4);
+}
+
+/* The first layer's statistics from its input, with no graph of ours behind the convolution. */
+static void test_first_norm(void)
+{
+    enum { ROWS = 11, SHARDS = 3, SIDE = 16, CHANNELS = 16 };
+    struct tdo_network n;
+    static double sum[2][CHANNELS];
+    make_network("resnet20", SIDE, 3, &n);
+    const int64_t mean = tdo_params_find(n.params, "bn1.running_mean");
+    const int64_t var = tdo_params_find(n.params, "bn1.running_var");
+    CU_ASSERT_FATAL(mean >= 0 && var >= 0);
+    memset(sum, 0, sizeof sum);
+    for (int64_t k = 0; k < SHARDS; k++) {
+        const struct tdo_range r = {k * ROWS / SHARDS, (k + 1) * ROWS / SHARDS};
+        const int64_t rows = r.end - r.first, places = rows * SIDE * SIDE;
+        struct direct d = {0};
+        const struct tdo_layer_conv conv = tdo_layer_square(3, 1, 1, false);
+        ASSERT_OK_FATAL(tdo_graph_new(&d.g));
+        d.raw = tdo_op_input(d.g, "raw", TDO_SHAPE(rows, SIDE, SIDE, 3));
+        d.keys = tdo_op_key(d.g, "keys", rows);
+        d.b = tdo_network_build_context(&n, d.g, TDO_NORM_BATCH);
+        tdo_node x = tdo_defense_augment(&n.defenses, d.g, d.raw, true, d.keys);
+        x = tdo_layer_conv(&d.b, "conv1", x, CHANNELS, &conv);
+        tdo_plan *p = probe_plan(d.g, 1, &x, F64, n.params);
+        double *raw = tdo_plan_input(p, d.raw);
+        struct tdo_key *keys = tdo_plan_input(p, d.keys);
+        for (int64_t i = 0; i < rows * images.pixels; i++) {
+            raw[i] = (double)images.x[r.first * images.pixels + i];
+        }
+        for (int64_t i = 0; i < rows; i++) {
+            keys[i] =
+                (struct tdo_key){.sample = (uint64_t)images.id[r.first + i], .step = STEP};
+        }
+        ASSERT_OK_FATAL(tdo_plan_run(p));
+        const double *out = tdo_plan_output(p, 0);
+        for (int c = 0; c < CHANNELS; c++) {
+            double m = 0, v = 0;
+            for (int64_t i = 0; i < places; i++) {
+                m += out[i * CHANNELS + c] / (double)places;
+            }
+            for (int64_t i = 0; i < places; i++) {
+                v += (out[i * CHANNELS + c] - m) * (out[i * CHANNELS + c] - m);
+            }
+            sum[0][c] += m * (double)rows / ROWS;
+            sum[1][c] += v / (double)(places - 1) * (double)rows / ROWS;
+        }
+        tdo_plan_free(&p);
+        tdo_graph_free(&d.g);
+    }
+    struct observed o = {0};
+    ASSERT_OK_FATAL(tdo_memory_new(tdo_params_count(n.params, TDO_PARAM_WEIGHT), &o.gradient));
+    ASSERT_OK_FATAL(tdo_memory_new(tdo_params_count(n.params, TDO_PARAM_BUFFER), &o.running));
+    take_step(&n, ROWS, SHARDS, &o);
+    const double *got_mean = o.running + tdo_params_at(n.params, mean)->offset;
+    const double *got_var = o.running + tdo_params_at(n.params, var)->offset;
+    CU_ASSERT_TRUE(probe_gap(CHANNELS, got_mean, sum[0]) < 1e-5);
+    CU_ASSERT_TRUE(probe_gap(CHANNELS, got_var, sum[1]) < 1e-5);
+    tdo_memory_free(&o.gradient);
+    tdo_memory_free(&o.running);
+    tdo_network_free(&n);
+}
+
+static void test_diverged(void)
+{
+    struct tdo_network n;
+    struct tdo_trainer_result result;
+    tdo_trainer *t = NULL;
+    make_network("mlp", 28, 1, &n);
+    const struct tdo_trainer_options options = {
+        .batch = MOST_ROWS, .shards = 4, .u8 = true, .sgd = {.lr = 1}};
+    float *w = tdo_params_block(n.params, TDO_PARAM_WEIGHT);
+    const int64_t last = tdo_params_count(n.params, TDO_PARAM_WEIGHT) - 1;
+    ASSERT_OK_FATAL(tdo_trainer_new(runner_comm, &n, &options, &t));
+    const struct tdo_range r = tdo_trainer_rows(t, MOST_ROWS);
+    w[last] = NAN;
+    const float first = w[0];
+    CU_ASSERT_EQUAL(tdo_trainer_step(t, MOST_ROWS, STEP, images.x + r.first * images.pixels,
+                                     images.y + r.first, images.id + r.first, &result),
+                    TDO_ERR_NUMERIC);
+    CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, "step 5"));
+    CU_ASSERT_TRUE(w[0] == first);
+    tdo_trainer_free(&t);
+    tdo_network_free(&n);
+}
+
+CU_TestInfo suite_tests[] = {
+    {"a step follows the gradient of the mean loss over the whole batch", test_whole_batch},
+    {"shards of unequal size change nothing", test_uneven_shards},
+    {"empty shards change nothing", test_empty_shards},
+    {"with batch normalisation each shard is a population", test_norm},
+    {"a batch smaller than the number of shards leaves whole shards out", test_norm_empty},
+    {"running statistics are those of the layer's input, row-weighted and unbiased",
+     test_first_norm},
+    {"a loss that is not finite is an error on all ranks and updates nothing", test_diverged},
+    CU_TEST_INFO_NULL,
+};

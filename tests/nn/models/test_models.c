@@ -1,0 +1,442 @@
+/* Every model of the table: parameter counts and names, and the gradient of its training loss.
+ *
+ * Gradients: batch norm in BATCH mode with unequal row weights and a padding row, f64, first and
+ * second order. Parameters come in groups; each group and the input are moved along a sparse
+ * random direction by 2e-6 (parameters are f32: the step that is really made is measured), and the
+ * change of loss L and of S = <dL, random> is compared with the gradients. A direction counts only
+ * where the slopes to both sides agree, so that no kink lies between; most must count. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/losses.h"
+#include "nn/models/models.h"
+#include "tests/nn/support.h"
+
+const char suite_name[] = "models";
+
+enum { ROWS = 5, MOST = 80 };
+
+struct trained {
+    tdo_graph *g;
+    tdo_params *params;
+    tdo_plan *plan;
+    tdo_node x, labels, weights, L, S;
+    int n; /* parameters of kind weight; wrt[n] is the input */
+    tdo_node wrt[MOST + 1], d[MOST + 1], g1[MOST + 1], g2[MOST + 1];
+};
+
+static void start(struct trained *t, const struct tdo_model *m,
+                  const struct tdo_model_spec *spec, enum tdo_norm_mode norm)
+{
+    memset(t, 0, sizeof *t);
+    ASSERT_OK_FATAL(tdo_graph_new(&t->g));
+    ASSERT_OK_FATAL(tdo_params_new(&t->params));
+    t->x = tdo_op_input(t->g, "x", TDO_SHAPE(ROWS, spec->height, spec->width, spec->channels));
+    t->labels = tdo_op_input(t->g, "y", TDO_SHAPE(ROWS));
+    t->weights = tdo_op_input(t->g, "v", TDO_SHAPE(ROWS));
+    struct tdo_build b = {.g = t->g,
+                          .params = t->params,
+                          .norm = norm,
+                          .row_weights = t->weights,
+                          .keys = TDO_NONE};
+    tdo_node z = tdo_model_build(&b, m, spec, t->x);
+    t->L = tdo_loss_cross_entropy(t->g, z, t->labels, t->weights);
+    ASSERT_OK_FATAL(tdo_graph_check(t->g));
+    for (tdo_node i = 0; i < tdo_graph_size(t->g); i++) {
+        const struct tdo_graph_node *n = tdo_graph_at(t->g, i);
+        if (n->op == &tdo_row_param &&
+            tdo_params_at(t->params, n->attr.leaf.index)->kind == TDO_PARAM_WEIGHT) {
+            CU_ASSERT_FATAL(t->n < MOST);
+            t->wrt[t->n++] = i;
+        }
+    }
+    t->wrt[t->n] = t->x;
+}
+
+static void stop(struct trained *t)
+{
+    tdo_plan_free(&t->plan);
+    tdo_params_free(&t->params);
+    tdo_graph_free(&t->g);
+}
+
+/* ---- gradients ---------------------------------------------------------------------------------- */
+
+static void derive(struct trained *t)
+{
+    tdo_node out[2 + 2 * (MOST + 1)];
+    tdo_grad(t->g, t->L, TDO_NONE, t->n + 1, t->wrt, t->g1);
+    t->S = TDO_NONE;
+    for (int i = 0; i <= t->n; i++) {
+        t->d[i] = tdo_op_input(t->g, "d", tdo_graph_shape(t->g, t->wrt[i]));
+        tdo_node part = tdo_op_total(t->g, tdo_op_mul(t->g, t->g1[i], t->d[i]));
+        t->S = i ? tdo_op_add(t->g, t->S, part) : part;
+    }
+    tdo_grad(t->g, t->S, TDO_NONE, t->n + 1, t->wrt, t->g2);
+    out[0] = t->L;
+    out[1] = t->S;
+    for (int i = 0; i <= t->n; i++) {
+        out[2 + 2 * i] = t->g1[i];
+        out[3 + 2 * i] = t->g2[i];
+    }
+    ASSERT_OK_FATAL(tdo_params_init(t->params, 5));
+    for (int64_t i = 0; i < tdo_params_entries(t->params); i++) { /* no vector at its start */
+        const struct tdo_param *e = tdo_params_at(t->params, i);
+        for (int64_t k = 0; e->shape.rank == 1 && k < e->count; k++) {
+            tdo_params_values(t->params, i)[k] += (float)(0.2 * probe_number(90, i * 1000 + k));
+        }
+    }
+    t->plan = probe_plan(t->g, 2 * t->n + 4, out, F64, t->params);
+    static const double v[ROWS] = {0.3, 0.15, 0.35, 0.2, 0}, y[ROWS] = {0, 1, 2, 1, 0};
+    probe_set(t->plan, t->weights, F64, ROWS, v);
+    probe_set(t->plan, t->labels, F64, ROWS, y);
+    probe_fill(t->plan, t->g, t->x, F64, 3);
+    for (int i = 0; i <= t->n; i++) {
+        probe_fill(t->plan, t->g, t->d[i], F64, 100 + (uint32_t)i);
+    }
+}
+
+static void values(struct trained *t, double v[2])
+{
+    tdo_plan_touch(t->plan);
+    ASSERT_OK_FATAL(tdo_plan_run(t->plan));
+    probe_get(t->plan, 0, F64, 1, &v[0]);
+    probe_get(t->plan, 1, F64, 1, &v[1]);
+}
+
+static bool in_group(const struct trained *t, int i, int group, int groups)
+{
+    return i == t->n ? group == groups : group < groups && i % groups == group;
+}
+
+/* Some 8 elements of each tensor move, one way or the other: moving them all would cross kinks. */
+static double direction(const struct trained *t, int i, int64_t k)
+{
+    const double chance = 8 / (double)probe_count(t->g, t->wrt[i]);
+    if (probe_number(400 + (uint32_t)i, k) + 1 > 2 * chance) {
+        return 0;
+    }
+    return probe_number(300 + (uint32_t)i, k) < 0 ? -1 : 1;
+}
+
+/* Move a group by `step`; parameters are rounded to f32, so their old values are kept in `old`. */
+static void move(struct trained *t, int group, int groups, double step, const float *old)
+{
+    for (int i = 0; i <= t->n; i++) {
+        if (!in_group(t, i, group, groups)) {
+            continue;
+        }
+        if (i == t->n) {
+            double *x = tdo_plan_input(t->plan, t->x);
+            for (int64_t k = 0; k < probe_count(t->g, t->x); k++) {
+                x[k] = probe_number(3, k) + step * direction(t, i, k);
+            }
+            continue;
+        }
+        const int64_t index = tdo_graph_at(t->g, t->wrt[i])->attr.leaf.index;
+        const struct tdo_param *e = tdo_params_at(t->params, index);
+        for (int64_t k = 0; k < e->count; k++) {
+            tdo_params_values(t->params, index)[k] =
+                (float)((double)old[e->offset + k] + step * direction(t, i, k));
+        }
+    }
+}
+
+/* The change of a function that a first-order model predicts, gradient times the true step. */
+static void predict(struct trained *t, int group, int groups, const float *old, double sum[2])
+{
+    sum[0] = sum[1] = 0;
+    for (int i = 0; i <= t->n; i++) {
+        if (!in_group(t, i, group, groups)) {
+            continue;
+        }
+        const int64_t n = probe_count(t->g, t->wrt[i]);
+        const double *at[2] = {tdo_plan_output(t->plan, 2 + 2 * i),
+                               tdo_plan_output(t->plan, 3 + 2 * i)};
+        const float *now = NULL;
+        if (i < t->n) {
+            const int64_t index = tdo_graph_at(t->g, t->wrt[i])->attr.leaf.index;
+            now = tdo_params_values(t->params, index);
+        }
+        for (int64_t k = 0; k < n; k++) {
+            const double *x = tdo_plan_input(t->plan, t->x);
+            const double by =
+                now ? (double)now[k] -
+                          (double)old[now - tdo_params_block(t->params, TDO_PARAM_WEIGHT) + k]
+                    : x[k] - probe_number(3, k);
+            sum[0] += at[0][k] * by;
+            sum[1] += at[1][k] * by;
+        }
+    }
+}
+
+struct score {
+    int counted[2], skipped[2];
+    double worst[2];
+};
+
+enum { GROUPS = 16 };
+static const double step = 2e-6;
+
+/* What the gradients at the starting point predict for each group, to both sides. */
+static void predict_all(struct trained *t, int groups, const float *old, double here[2],
+                        double predicted[GROUPS][2][2])
+{
+    values(t, here);
+    for (int group = 0; group <= groups; group++) {
+        for (int k = 0; k < 2; k++) {
+            move(t, group, groups, k ? -step : step, old);
+            predict(t, group, groups, old, predicted[group][k]);
+        }
+        move(t, group, groups, 0, old);
+    }
+}
+
+static void try_group(struct trained *t, int group, int groups, const float *old,
+                      const double here[2], double predicted[2][2], struct score *s)
+{
+    double side[2][2];
+    for (int k = 0; k < 2; k++) {
+        move(t, group, groups, k ? -step : step, old);
+        values(t, side[k]);
+    }
+    move(t, group, groups, 0, old);
+    for (int order = 0; order < 2; order++) {
+        const double up = side[0][order] - here[order], down = here[order] - side[1][order];
+        const double want = predicted[0][order] - predicted[1][order];
+        const double scale = fmax(fabs(want), 1e-3 * 2 * step);
+        /* the steps to both sides are not quite equal, so their predictions are taken off; a wrong
+         * gradient is off by the same on both sides and does not hide behind this */
+        const double bend = (up - predicted[0][order]) - (down + predicted[1][order]);
+        if (fabs(bend) > 3e-4 * scale) {
+
+            s->skipped[order]++;
+            continue;
+        }
+        s->counted[order]++;
+        s->worst[order] = fmax(s->worst[order], fabs(up + down - want) / scale);
+    }
+}
+
+static void check(const char *name, char shortcut, int64_t size, int groups)
+{
+    const struct tdo_model_spec spec = {.height = size,
+                                        .width = size,
+                                        .channels = 1,
+                                        .classes = 3,
+                                        .shortcut = shortcut,
+                                        .inputs = 1,
+                                        .mean = {0.2},
+                                        .std = {0.5}};
+    struct trained t;
+    struct score s = {.worst = {0, 0}};
+    start(&t, tdo_model_find(name), &spec, TDO_NORM_BATCH);
+    derive(&t);
+    const int64_t floats = tdo_params_count(t.params, TDO_PARAM_WEIGHT);
+    float *old = malloc((size_t)floats * sizeof *old);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(old);
+    memcpy(old, tdo_params_block(t.params, TDO_PARAM_WEIGHT), (size_t)floats * sizeof *old);
+    double here[2], predicted[GROUPS][2][2];
+    CU_ASSERT_FATAL(groups < GROUPS);
+    predict_all(&t, groups, old, here, predicted);
+    for (int group = 0; group <= groups; group++) {
+        try_group(&t, group, groups, old, here, predicted[group], &s);
+    }
+    printf("\n    %s %c: gaps %.1e and %.1e, %d+%d of %d directions at a kink ", name, shortcut,
+           s.worst[0], s.worst[1], s.skipped[0], s.skipped[1], groups + 1);
+    CU_ASSERT_TRUE(s.worst[0] <= 1e-6);
+    CU_ASSERT_TRUE(s.worst[1] <= 1e-5);
+    CU_ASSERT_TRUE(3 * s.counted[0] >= 2 * (groups + 1));
+    CU_ASSERT_TRUE(3 * s.counted[1] >= 2 * (groups + 1));
+    free(old);
+    stop(&t);
+}
+
+/* Models that are not named here are checked on 32x32 images. */
+static void every_gradient_agrees_with_central_differences(void)
+{
+    static const struct {
+        const char *name;
+        int64_t size;
+        int groups;
+    } small[] = {{"mlp", 5, 6}, {"lenet", 16, 3}, {"zcnn", 28, 1}, {"resnet20", 8, 4}};
+    for (int i = 0; tdo_model_table[i]; i++) {
+        const struct tdo_model *m = tdo_model_table[i];
+        int64_t size = 32;
+        int groups = 2;
+        for (size_t k = 0; k < sizeof small / sizeof *small; k++) {
+            if (strcmp(m->name, small[k].name) == 0) {
+                size = small[k].size;
+                groups = small[k].groups;
+            }
+        }
+        check(m->name, 'A', size, groups);
+        if (m->shortcut) {
+            check(m->name, 'B', size, groups);
+        }
+    }
+}
+
+/* ---- counts, names ------------------------------------------------------------------------------ */
+
+static int64_t count_of(const char *name, char shortcut, int64_t size, int64_t channels)
+{
+    const struct tdo_model_spec spec = {.height = size,
+                                        .width = size,
+                                        .channels = channels,
+                                        .classes = 10,
+                                        .shortcut = shortcut};
+    struct trained t;
+    start(&t, tdo_model_find(name), &spec, TDO_NORM_RUNNING);
+    const int64_t n = tdo_params_count(t.params, TDO_PARAM_WEIGHT);
+    stop(&t);
+    return n;
+}
+
+static void parameter_counts_are_the_published_ones(void)
+{
+    CU_ASSERT_EQUAL(count_of("mlp", 'A', 28, 1), 469160);
+    CU_ASSERT_EQUAL(count_of("lenet", 'A', 28, 1), 431080);
+    CU_ASSERT_EQUAL(count_of("resnet20", 'A', 32, 3), 269722);
+    /* two projections more: 16 32 + 2 32 and 32 64 + 2 64 */
+    CU_ASSERT_EQUAL(count_of("resnet20", 'B', 32, 3), 269722 + 576 + 2176);
+    /* 8 8 64 + 64, 6 6 64 128 + 128, 5 5 128 128 + 128, 128 10 + 10 */
+    CU_ASSERT_EQUAL(count_of("zcnn", 'A', 28, 1), 4160 + 295040 + 409728 + 1290);
+}
+
+static void state_dict_of_resnet20_is_pytorch_s(void)
+{
+    static const char *const norm[] = {"weight", "bias", "running_mean", "running_var"};
+    char want[128][64];
+    int n = 0;
+#define CONV(prefix, conv, bn)                                                                 \
+    snprintf(want[n++], sizeof want[0], "%s%s.weight", prefix, conv);                          \
+    for (int q = 0; q < 4; q++) {                                                              \
+        snprintf(want[n++], sizeof want[0], "%s%s.%s", prefix, bn, norm[q]);                   \
+    }
+    CONV("", "conv1", "bn1")
+    for (int stage = 1; stage <= 3; stage++) {
+        for (int block = 0; block < 3; block++) {
+            char prefix[32];
+            snprintf(prefix, sizeof prefix, "layer%d.%d.", stage, block);
+            CONV(prefix, "conv1", "bn1")
+            CONV(prefix, "conv2", "bn2")
+            if (stage > 1 && block == 0) {
+                CONV(prefix, "downsample.0", "downsample.1")
+            }
+        }
+    }
+    snprintf(want[n++], sizeof want[0], "fc.weight");
+    snprintf(want[n++], sizeof want[0], "fc.bias");
+    for (int mode = 0; mode < 2; mode++) { /* the table does not depend on the mode */
+        const struct tdo_model_spec spec = {
+            .height = 32, .width = 32, .channels = 3, .classes = 10, .shortcut = 'B'};
+        struct trained t;
+        start(&t, tdo_model_find("resnet20"), &spec, mode ? TDO_NORM_BATCH : TDO_NORM_RUNNING);
+        CU_ASSERT_EQUAL_FATAL(tdo_params_entries(t.params), n);
+        for (int i = 0; i < n; i++) {
+            CU_ASSERT_STRING_EQUAL(tdo_params_at(t.params, i)->name, want[i]);
+        }
+        stop(&t);
+    }
+}
+
+static void batch_mode_reports_every_norm(void)
+{
+    const struct tdo_model_spec spec = {
+        .height = 8, .width = 8, .channels = 1, .classes = 3, .shortcut = 'B'};
+    tdo_graph *g = NULL;
+    tdo_params *params = NULL;
+    ASSERT_OK_FATAL(tdo_graph_new(&g));
+    ASSERT_OK_FATAL(tdo_params_new(&params));
+    struct tdo_build b = {.g = g, .params = params, .norm = TDO_NORM_BATCH, .keys = TDO_NONE};
+    b.row_weights = tdo_op_input(g, "v", TDO_SHAPE(2));
+    tdo_node x = tdo_op_input(g, "x", TDO_SHAPE(2, 8, 8, 1));
+    tdo_model_build(&b, tdo_model_find("resnet20"), &spec, x);
+    ASSERT_OK(tdo_graph_check(g));
+    CU_ASSERT_EQUAL(b.norms, 21);
+    CU_ASSERT_EQUAL(b.convs, 21);
+    CU_ASSERT_EQUAL(b.layers, 22);
+    int64_t floats = 0;
+    for (int i = 0; i < b.norms; i++) {
+        floats += probe_count(g, b.stats[i].stats);
+    }
+    CU_ASSERT_EQUAL(floats, tdo_params_count(params, TDO_PARAM_BUFFER));
+    tdo_params_free(&params);
+    tdo_graph_free(&g);
+}
+
+static void the_input_layer_normalises(void)
+{
+    /* mlp on one pixel of two channels; moving mean and std into the pixels changes nothing */
+    const struct tdo_model_spec with = {.height = 2,
+                                        .width = 2,
+                                        .channels = 2,
+                                        .classes = 3,
+                                        .inputs = 2,
+                                        .mean = {0.5, -0.25},
+                                        .std = {0.25, 2}};
+    struct tdo_model_spec without = with;
+    without.inputs = 0;
+    tdo_graph *g = NULL;
+    tdo_params *params = NULL;
+    double pixels[8], moved[8], z[2][3];
+    ASSERT_OK_FATAL(tdo_graph_new(&g));
+    ASSERT_OK_FATAL(tdo_params_new(&params));
+    struct tdo_build b = {.g = g, .params = params, .norm = TDO_NORM_RUNNING, .keys = TDO_NONE};
+    tdo_node x = tdo_op_input(g, "x", TDO_SHAPE(1, 2, 2, 2)), y;
+    tdo_node u = tdo_op_input(g, "u", TDO_SHAPE(1, 2, 2, 2));
+    tdo_node out[2] = {tdo_model_build(&b, tdo_model_find("mlp"), &with, x),
+                       y = tdo_model_build(&b, tdo_model_find("mlp"), &without, u)};
+    CU_ASSERT_NOT_EQUAL(y, out[0]);
+    ASSERT_OK_FATAL(tdo_params_init(params, 1));
+    for (int i = 0; i < 8; i++) {
+        pixels[i] = probe_number(1, i);
+        moved[i] = (pixels[i] - with.mean[i % 2]) / with.std[i % 2];
+    }
+    tdo_plan *p = probe_plan(g, 2, out, F64, params);
+    probe_set(p, x, F64, 8, pixels);
+    probe_set(p, u, F64, 8, moved);
+    ASSERT_OK_FATAL(tdo_plan_run(p));
+    probe_get(p, 0, F64, 3, z[0]);
+    probe_get(p, 1, F64, 3, z[1]);
+    CU_ASSERT_TRUE(probe_gap(3, z[0], z[1]) <= 1e-14);
+    tdo_plan_free(&p);
+    tdo_params_free(&params);
+    tdo_graph_free(&g);
+}
+
+static void a_spec_that_does_not_fit_is_refused(void)
+{
+    const struct tdo_model_spec bad[] = {
+        {.height = 8, .width = 8, .channels = 3, .classes = 10, .inputs = 2, .std = {1, 1}},
+        {.height = 8, .width = 8, .channels = 1, .classes = 10}}; /* too small for lenet */
+    for (int k = 0; k < 2; k++) {
+        tdo_graph *g = NULL;
+        tdo_params *params = NULL;
+        ASSERT_OK_FATAL(tdo_graph_new(&g));
+        ASSERT_OK_FATAL(tdo_params_new(&params));
+        struct tdo_build b = {
+            .g = g, .params = params, .norm = TDO_NORM_RUNNING, .keys = TDO_NONE};
+        tdo_node x = tdo_op_input(g, "x", TDO_SHAPE(1, 8, 8, bad[k].channels));
+        tdo_node z = tdo_model_build(&b, tdo_model_find("lenet"), &bad[k], x);
+        CU_ASSERT_EQUAL(z, TDO_NONE);
+        CU_ASSERT_EQUAL(tdo_graph_check(g), k ? TDO_ERR_SHAPE : TDO_ERR_CONFIG);
+        tdo_params_free(&params);
+        tdo_graph_free(&g);
+    }
+    CU_ASSERT_PTR_NULL(tdo_model_find("lenet "));
+}
+
+CU_TestInfo suite_tests[] = {
+    {"every gradient agrees with central differences, first and second order",
+     every_gradient_agrees_with_central_differences},
+    {"parameter counts are the published ones", parameter_counts_are_the_published_ones},
+    {"the state dict of resnet20 is PyTorch's", state_dict_of_resnet20_is_pytorch_s},
+    {"batch mode reports every normalisation", batch_mode_reports_every_norm},
+    {"the input layer normalises", the_input_layer_normalises},
+    {"a spec that does not fit is refused", a_spec_that_does_not_fit_is_refused},
+    CU_TEST_INFO_NULL,
+};

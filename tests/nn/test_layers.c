@@ -1,0 +1,274 @@
+/* Layer builders: geometry, order of elements, batch norm in both modes, hooks. Oracles are plain
+ * formulas on small numbers. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/layers.h"
+#include "tests/nn/support.h"
+
+const char suite_name[] = "layers";
+
+struct made {
+    tdo_graph *g;
+    tdo_params *params;
+    struct tdo_build b;
+};
+
+static void begin(struct made *m, enum tdo_norm_mode norm)
+{
+    memset(m, 0, sizeof *m);
+    ASSERT_OK_FATAL(tdo_graph_new(&m->g));
+    ASSERT_OK_FATAL(tdo_params_new(&m->params));
+    m->b = (struct tdo_build){.g = m->g,
+                              .params = m->params,
+                              .norm = norm,
+                              .row_weights = TDO_NONE,
+                              .keys = TDO_NONE,
+                              .weight_init = TDO_INIT_FAN_IN_UNIFORM,
+                              .bias_init = TDO_INIT_FAN_IN_UNIFORM};
+}
+
+static void end(struct made *m)
+{
+    tdo_params_free(&m->params);
+    tdo_graph_free(&m->g);
+}
+
+static void same_padding_is_tensorflow_s(void)
+{
+    const struct {
+        int kernel, stride;
+        int64_t size;
+        int before, after;
+    } cases[] = {{8, 2, 28, 3, 3}, {3, 1, 5, 1, 1}, {3, 2, 6, 0, 1}, {2, 1, 4, 0, 1},
+                 {2, 2, 5, 0, 1},  {1, 2, 7, 0, 0}, {5, 1, 9, 2, 2}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct tdo_layer_conv c = tdo_layer_same(cases[i].kernel, cases[i].stride,
+                                                       cases[i].size, cases[i].size, true);
+        CU_ASSERT_TRUE(c.pad[0] == cases[i].before && c.pad[1] == cases[i].before);
+        CU_ASSERT_TRUE(c.pad[2] == cases[i].after && c.pad[3] == cases[i].after);
+    }
+}
+
+static void linear_is_a_matrix_product(void)
+{
+    for (int rows = 1; rows <= 3; rows += 2) {
+        struct made m;
+        begin(&m, TDO_NORM_RUNNING);
+        tdo_node x = tdo_op_input(m.g, "x", TDO_SHAPE(rows, 5));
+        tdo_node y = tdo_layer_linear(&m.b, "fc", x, 4);
+        ASSERT_OK_FATAL(tdo_params_init(m.params, 2));
+        const float *w = tdo_params_values(m.params, tdo_params_find(m.params, "fc.weight"));
+        const float *bias = tdo_params_values(m.params, tdo_params_find(m.params, "fc.bias"));
+        for (enum arithmetic how = F64; how < ARITHMETICS; how++) {
+            double *got = probe_values(m.g, 1, &y, how, m.params), want[12];
+            for (int i = 0; i < rows * 4; i++) {
+                want[i] = (double)bias[i % 4];
+                for (int k = 0; k < 5; k++) {
+                    want[i] += (double)w[i % 4 * 5 + k] * probe_number(1, i / 4 * 5 + k);
+                }
+            }
+            CU_ASSERT_TRUE(probe_gap(rows * 4, got, want) <= 1e-6);
+            free(got);
+        }
+        end(&m);
+    }
+}
+
+static void flatten_puts_channels_first(void)
+{
+    struct made m;
+    begin(&m, TDO_NORM_RUNNING);
+    tdo_node x = tdo_op_input(m.g, "x", TDO_SHAPE(2, 2, 3, 4));
+    tdo_node y = tdo_layer_flatten(&m.b, x);
+    double *v = probe_values(m.g, 1, &y, F64, NULL);
+    for (int i = 0; i < 48; i++) {
+        const int n = i / 24, c = i / 6 % 4, h = i / 3 % 2, w = i % 3;
+        CU_ASSERT_EQUAL(v[i], probe_number(1, ((n * 2 + h) * 3 + w) * 4 + c));
+    }
+    free(v);
+    end(&m);
+}
+
+static void global_mean_is_the_mean(void)
+{
+    struct made m;
+    begin(&m, TDO_NORM_RUNNING);
+    tdo_node y = tdo_layer_global_mean(&m.b, tdo_op_input(m.g, "x", TDO_SHAPE(2, 3, 2, 4)));
+    double *v = probe_values(m.g, 1, &y, F64, NULL);
+    for (int i = 0; i < 8; i++) {
+        double sum = 0;
+        for (int p = 0; p < 6; p++) {
+            sum += probe_number(1, (i / 4 * 6 + p) * 4 + i % 4);
+        }
+        CU_ASSERT_TRUE(fabs(v[i] - sum / 6) <= 1e-15);
+    }
+    free(v);
+    end(&m);
+}
+
+/* Behind a convolution (folded into it), behind one without bias, and alone; also for a single
+ * row of a single place, where no broadcast is needed. */
+static void running_batch_norm_is_its_formula(void)
+{
+    for (int k = 0; k < 8; k++) {
+        struct made m;
+        begin(&m, TDO_NORM_RUNNING);
+        const int64_t size = k & 4 ? 1 : 3;
+        tdo_node x = tdo_op_input(m.g, "x", TDO_SHAPE(size, size, size, 3)), z = x;
+        struct tdo_layer_conv spec = tdo_layer_square(1, 1, 0, (k & 3) == 1);
+        if ((k & 3) < 2) {
+            z = tdo_layer_conv(&m.b, "conv", x, 3, &spec);
+        } else if (k & 1) { /* a residual sum that must not be taken for a bias */
+            z = tdo_op_add(m.g, tdo_layer_conv(&m.b, "conv", x, 3, &spec), tdo_op_exp(m.g, x));
+        }
+        tdo_node out[2] = {tdo_layer_batchnorm(&m.b, "bn", z), z};
+        ASSERT_OK_FATAL(tdo_params_init(m.params, 3));
+        float *p[4];
+        static const char *const names[] = {"bn.weight", "bn.bias", "bn.running_mean",
+                                            "bn.running_var"};
+        for (int i = 0; i < 4; i++) {
+            p[i] = tdo_params_values(m.params, tdo_params_find(m.params, names[i]));
+            for (int c = 0; c < 3; c++) {
+                p[i][c] = (float)(1 + 0.3 * probe_number((uint32_t)(50 + i), c));
+            }
+        }
+        for (enum arithmetic how = F64; how < ARITHMETICS; how++) {
+            const int64_t n = probe_count(m.g, z);
+            double *v = probe_values(m.g, 2, out, how, m.params), want[81];
+            for (int64_t i = 0; i < n; i++) {
+                const int64_t c = i % 3;
+                want[i] = (v[n + i] - (double)p[2][c]) / sqrt((double)p[3][c] + 1e-5) *
+                              (double)p[0][c] +
+                          (double)p[1][c];
+            }
+            CU_ASSERT_TRUE(probe_gap(n, v, want) <= (how == F64 ? 1e-13 : 2e-6));
+            free(v);
+        }
+        end(&m);
+    }
+}
+
+static void batch_statistics_ignore_padding_rows(void)
+{
+    struct made m;
+    begin(&m, TDO_NORM_BATCH);
+    tdo_node x = tdo_op_input(m.g, "x", TDO_SHAPE(3, 2, 2, 2));
+    tdo_node v = m.b.row_weights = tdo_op_input(m.g, "v", TDO_SHAPE(3));
+    tdo_node y = tdo_layer_batchnorm(&m.b, "bn", x);
+    CU_ASSERT_EQUAL_FATAL(m.b.norms, 1);
+    CU_ASSERT_EQUAL(m.b.stats[0].per, 4);
+    CU_ASSERT_EQUAL(m.b.stats[0].mean, tdo_params_find(m.params, "bn.running_mean"));
+    CU_ASSERT_EQUAL(m.b.stats[0].var, tdo_params_find(m.params, "bn.running_var"));
+    ASSERT_OK_FATAL(tdo_params_init(m.params, 1));
+    tdo_node out[2] = {y, m.b.stats[0].stats};
+    for (enum arithmetic how = F64; how < ARITHMETICS; how++) {
+        double got[2][24], stats[4], weights[3] = {0.5, 0.5, 0};
+        tdo_plan *p = probe_plan(m.g, 2, out, how, m.params);
+        probe_set(p, v, how, 3, weights);
+        for (int round = 0; round < 2; round++) {
+            double in[24];
+            for (int i = 0; i < 24; i++) { /* only the padding row differs */
+                in[i] = probe_number(i >= 16 ? 7 + (uint32_t)round : 1, i);
+            }
+            probe_set(p, x, how, 24, in);
+            ASSERT_OK_FATAL(tdo_plan_run(p));
+            probe_get(p, 0, how, 24, got[round]);
+            probe_get(p, 1, how, 4, stats);
+            double want[4] = {0};
+            for (int i = 0; i < 16; i++) {
+                want[i % 2] += in[i] / 8;
+            }
+            for (int i = 0; i < 16; i++) {
+                want[2 + i % 2] += (in[i] - want[i % 2]) * (in[i] - want[i % 2]) / 8;
+            }
+            CU_ASSERT_TRUE(probe_gap(4, stats, want) <= 1e-6);
+            for (int i = 0; i < 16; i++) {
+                const double xhat = (in[i] - want[i % 2]) / sqrt(want[2 + i % 2] + 1e-5);
+                CU_ASSERT_TRUE(fabs(got[round][i] - xhat) <= 1e-5);
+            }
+        }
+        CU_ASSERT_EQUAL(memcmp(got[0], got[1], 16 * sizeof(double)), 0);
+        tdo_plan_free(&p);
+    }
+    end(&m);
+}
+
+/* ---- hooks ------------------------------------------------------------------------------------ */
+
+static tdo_node shifted(struct tdo_build *b, const void *self, tdo_node x, int conv)
+{
+    return tdo_op_affine(b->g, x, 1, *(const double *)self * (conv + 1));
+}
+
+static tdo_node doubled(struct tdo_build *b, const void *self, tdo_node w, int layer)
+{
+    (void)self;
+    return tdo_op_affine(b->g, w, layer ? 3 : 2, 0);
+}
+
+static tdo_node bounded(struct tdo_build *b, const void *self, tdo_node x)
+{
+    return tdo_op_clip(b->g, x, 0, *(const double *)self);
+}
+
+static void hooks_reach_into_every_layer(void)
+{
+    const double by = 10, one = 1, two = 2;
+    const struct tdo_hook hooks[] = {{.before_conv = shifted, .self = &by},
+                                     {.activation = bounded, .self = &one},
+                                     {.weight = doubled},
+                                     {.activation = bounded, .self = &two}};
+    struct made m;
+    begin(&m, TDO_NORM_RUNNING);
+    m.b.hook = hooks;
+    m.b.hooks = 4;
+    m.b.weight_init = TDO_INIT_ONE;
+    const struct tdo_layer_conv spec = tdo_layer_square(1, 1, 0, false);
+    tdo_node x = tdo_op_constant(m.g, TDO_SHAPE(1, 1, 1, 1), 1);
+    tdo_node a = tdo_layer_conv(&m.b, "a", x, 1, &spec);     /* 2 (1 + 10) */
+    tdo_node c = tdo_layer_conv(&m.b, "c", a, 1, &spec);     /* 3 (22 + 20) */
+    tdo_node out[3] = {a, c, tdo_layer_activation(&m.b, c)}; /* the last defense: at most 2 */
+    ASSERT_OK_FATAL(tdo_params_init(m.params, 1));
+    double *v = probe_values(m.g, 3, out, FAST, m.params);
+    CU_ASSERT_EQUAL(v[0], 22);
+    CU_ASSERT_EQUAL(v[1], 126);
+    CU_ASSERT_EQUAL(v[2], 2);
+    free(v);
+    end(&m);
+}
+
+static void a_layer_on_the_wrong_shape_is_named(void)
+{
+    const struct tdo_layer_conv spec = tdo_layer_square(3, 1, 1, true);
+    for (int k = 0; k < 3; k++) {
+        struct made m;
+        begin(&m, TDO_NORM_RUNNING);
+        tdo_node rows = tdo_op_input(m.g, "x", TDO_SHAPE(2, 5));
+        tdo_node image = tdo_op_input(m.g, "i", TDO_SHAPE(2, 5, 5, 1));
+        tdo_node y = k == 0   ? tdo_layer_conv(&m.b, "there", rows, 3, &spec)
+                     : k == 1 ? tdo_layer_linear(&m.b, "there", image, 3)
+                              : tdo_layer_batchnorm(&m.b, "there", rows);
+        y = tdo_layer_flatten(&m.b, tdo_layer_activation(&m.b, y));
+        y = tdo_layer_linear(&m.b, "behind", tdo_layer_global_mean(&m.b, y), 2);
+        CU_ASSERT_EQUAL(y, TDO_NONE);
+        CU_ASSERT_EQUAL(tdo_graph_check(m.g), TDO_ERR_SHAPE);
+        CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, "there"));
+        end(&m);
+    }
+}
+
+CU_TestInfo suite_tests[] = {
+    {"same padding is TensorFlow's", same_padding_is_tensorflow_s},
+    {"linear is a matrix product", linear_is_a_matrix_product},
+    {"flatten puts channels first", flatten_puts_channels_first},
+    {"global mean is the mean", global_mean_is_the_mean},
+    {"batch norm with running statistics is its formula, folded or not",
+     running_batch_norm_is_its_formula},
+    {"batch statistics ignore padding rows", batch_statistics_ignore_padding_rows},
+    {"hooks reach into every layer", hooks_reach_into_every_layer},
+    {"a layer on the wrong shape is an error that names it",
+     a_layer_on_the_wrong_shape_is_named},
+    CU_TEST_INFO_NULL,
+};

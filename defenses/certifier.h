@@ -33,7 +33,7 @@ struct tdo_certifier {
                       const uint64_t *count, int classes, struct tdo_certificate *out);
 };
 
-extern const struct tdo_certifier *const tdo_certifier_table[]; /* NULL-ended */
+extern const struct tdo_certifier *const tdo_certifier_table[];   /* NULL-ended */
 const struct tdo_certifier *tdo_certifier_find(const char *name); /* NULL if absent */
 
 /* "certified", "not certified" or "abstain". */

@@ -16,10 +16,11 @@ static tdo_err check(const struct tdo_certify_options *o)
 {
     const int64_t least = tdo_statistics_min_samples(o->alpha);
     if (o->n < least) {
-        return TDO_FAIL(TDO_ERR_CONFIG,
-                        "certify.n = %lld can certify nothing at certify.alpha = %g: the smallest "
-                        "n that can is %lld",
-                        (long long)o->n, o->alpha, (long long)least);
+        return TDO_FAIL(
+            TDO_ERR_CONFIG,
+            "certify.n = %lld can certify nothing at certify.alpha = %g: the smallest "
+            "n that can is %lld",
+            (long long)o->n, o->alpha, (long long)least);
     }
     return TDO_OK;
 }
@@ -54,7 +55,8 @@ static tdo_err decide(const struct tdo_certify_options *o, const uint64_t *selec
 
 const struct tdo_certifier tdo_certifier_cohen = {
     .name = "cohen",
-    .help = "L2 radius of Gaussian smoothing, fixed number of draws, one-sided Clopper-Pearson bound",
+    .help = "L2 radius of Gaussian smoothing, fixed number of draws, one-sided Clopper-Pearson "
+            "bound",
     .cite = "Cohen et al. 2019, section 3.2.2",
     .check = check,
     .decide = decide,

@@ -135,7 +135,8 @@ static tdo_err recall_row(const tdo_json *row, int64_t at, tdo_config *c)
         double value = 0;
         char argument[160];
         if (tdo_json_key(row, i, &key) && tdo_json_get_real(row, key, &value)) {
-            snprintf(argument, sizeof argument, "defense.%lld.%s=%.17g", (long long)at, key, value);
+            snprintf(argument, sizeof argument, "defense.%lld.%s=%.17g", (long long)at, key,
+                     value);
             TDO_TRY(tdo_config_set(c, argument));
         }
     }
@@ -161,7 +162,8 @@ tdo_err tdo_defense_recall(const tdo_json *description, tdo_config *c)
             tdo_json_free(&row);
             return no_row(i);
         }
-        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? "," : "", name);
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? "," : "",
+                 name);
         tdo_json_free(&row);
     }
     TDO_TRY(tdo_config_set(c, names));

@@ -19,7 +19,8 @@ static const struct tdo_option options[] = {
                .type = TDO_OPTION_CHOICE,
                .choices = "rounded|real",
                .value = "real",
-               .help = "the law: real Gaussian, or rounded to whole grey levels of 8-bit images"},
+               .help =
+                   "the law: real Gaussian, or rounded to whole grey levels of 8-bit images"},
     {0}};
 
 static tdo_err prepare(struct tdo_defense_use *use)
@@ -38,7 +39,8 @@ static tdo_node augment(const struct tdo_defense_use *use, tdo_graph *g, tdo_nod
                                                .purpose = TDO_PURPOSE_TRAIN_NOISE,
                                                .layer = (uint32_t)use->index},
                                     .table = use->table};
-    return noise.sigma > 0 ? tdo_noise_add(g, &noise, raw, u8, keys) : tdo_noise_pixels(g, raw, u8);
+    return noise.sigma > 0 ? tdo_noise_add(g, &noise, raw, u8, keys)
+                           : tdo_noise_pixels(g, raw, u8);
 }
 
 const struct tdo_defense tdo_defense_gaussian = {

@@ -12,9 +12,10 @@ tdo_node tdo_noise_add(tdo_graph *g, const struct tdo_noise *n, tdo_node raw, bo
     struct tdo_random how = {.stream = n->stream, .shape = tdo_graph_shape(g, raw)};
     if (n->law == TDO_NOISE_ROUNDED) {
         if (!u8) {
-            return tdo_graph_fail(g, TDO_ERR_CONFIG,
-                                  "rounded noise is for 8-bit images; this data set holds floats: "
-                                  "choose noise = real");
+            return tdo_graph_fail(
+                g, TDO_ERR_CONFIG,
+                "rounded noise is for 8-bit images; this data set holds floats: "
+                "choose noise = real");
         }
         how.law = TDO_LAW_ROUNDED;
         how.table = n->table;

@@ -11,7 +11,7 @@ enum tdo_noise_law { TDO_NOISE_ROUNDED, TDO_NOISE_REAL }; /* as in the choices "
 
 struct tdo_noise {
     enum tdo_noise_law law;
-    double sigma;             /* pixels in 0..1 */
+    double sigma; /* pixels in 0..1 */
     struct tdo_stream stream;
     const tdo_rounded *table; /* rounded; borrowed, outlives the graph and its plans */
 };

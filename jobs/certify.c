@@ -47,7 +47,8 @@ static tdo_err read_options(struct tdo_job_context *x, struct certifying *c)
     c->certifier = tdo_certifier_find(name);
     if (!c->certifier) {
         return TDO_FAIL(TDO_ERR_CONFIG,
-                        "certify.certifier = '%s' is none; testudo list certifiers shows them", name);
+                        "certify.certifier = '%s' is none; testudo list certifiers shows them",
+                        name);
     }
     return c->certifier->check(&c->o);
 }
@@ -90,7 +91,8 @@ static tdo_err open_network(struct tdo_job_context *x, struct certifying *c)
         path = standard;
     }
     const struct tdo_dataset_info *info = tdo_dataset_info(c->data);
-    const struct tdo_network_data fit = {info->height, info->width, info->channels, info->classes};
+    const struct tdo_network_data fit = {info->height, info->width, info->channels,
+                                         info->classes};
     return tdo_network_load(path, &fit, &c->net);
 }
 
@@ -190,13 +192,14 @@ static tdo_err certify(struct tdo_job_context *x)
         return err;
     }
     TDO_GOTO(open_all(x, c));
-    tdo_log_root(TDO_LOG_INFO,
-                 "certify %s: %lld images, n0 %lld, n %lld, sigma %g, alpha %g one-sided, %s noise "
-                 "(slack %.1e), on %d ranks",
-                 c->net.model->name, (long long)c->sampling.images, (long long)c->o.n0,
-                 (long long)c->o.n, c->o.sigma, c->o.alpha,
-                 c->sampling.law == TDO_NOISE_ROUNDED ? "rounded" : "real", c->o.slack,
-                 tdo_comm_size(x->comm));
+    tdo_log_root(
+        TDO_LOG_INFO,
+        "certify %s: %lld images, n0 %lld, n %lld, sigma %g, alpha %g one-sided, %s noise "
+        "(slack %.1e), on %d ranks",
+        c->net.model->name, (long long)c->sampling.images, (long long)c->o.n0,
+        (long long)c->o.n, c->o.sigma, c->o.alpha,
+        c->sampling.law == TDO_NOISE_ROUNDED ? "rounded" : "real", c->o.slack,
+        tdo_comm_size(x->comm));
     TDO_GOTO(tdo_sampler_run(c->sampler, &per_second));
     tdo_run_note(&c->run, "samples_per_second", per_second);
     if (c->sampling.profile && tdo_comm_rank(x->comm) == 0) {

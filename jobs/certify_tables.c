@@ -89,9 +89,10 @@ static tdo_err write_row(const struct tdo_certify_tables *t, int64_t i, FILE *to
     fprintf(to,
             "%" PRId64 "\t%" PRId32 "\t%d\t%s\t%d\t%" PRId64 ":%02d:%02d\t%s\t%" PRId64
             "\t%" PRId64 "\t%s\t%.3e\n",
-            i * t->sampling->skip, label, c->predict, radius, c->predict == label, seconds / 3600,
-            (int)(seconds / 60 % 60), (int)(seconds % 60), p_lower, t->options->n0, t->options->n,
-            tdo_certifier_verdict(c->verdict), t->options->slack);
+            i * t->sampling->skip, label, c->predict, radius, c->predict == label,
+            seconds / 3600, (int)(seconds / 60 % 60), (int)(seconds % 60), p_lower,
+            t->options->n0, t->options->n, tdo_certifier_verdict(c->verdict),
+            t->options->slack);
     return TDO_OK;
 }
 
@@ -145,8 +146,8 @@ static tdo_err print_table(const struct tdo_certify_tables *t)
                100 * (double)right / (double)images, right, images);
     }
     if (err == TDO_OK) {
-        printf("abstained %" PRId64 " of %" PRId64 "; average certified radius %.4f\n", s.abstained,
-               images, s.average);
+        printf("abstained %" PRId64 " of %" PRId64 "; average certified radius %.4f\n",
+               s.abstained, images, s.average);
         printf("each certificate: %s, one-sided, wrong with probability at most %g\n",
                t->certifier->name, t->options->alpha);
     }

@@ -10,10 +10,12 @@ static void overview(void)
     for (int i = 0; tdo_job_table[i]; i++) {
         printf("  %-8s %s\n", tdo_job_table[i]->name, tdo_job_table[i]->help);
     }
-    printf("\nA config is a libconfig file; arguments win over it. Items of a list are written\n"
-           "defense.0.sigma=0.5; defense=gaussian replaces the list by one row with defaults.\n"
-           "testudo help <job> shows the options of a job, testudo list everything else.\n"
-           "Exit code: 0 done, 2 wrong command line or config, 3 start again to go on, 1 failed.\n");
+    printf(
+        "\nA config is a libconfig file; arguments win over it. Items of a list are written\n"
+        "defense.0.sigma=0.5; defense=gaussian replaces the list by one row with defaults.\n"
+        "testudo help <job> shows the options of a job, testudo list everything else.\n"
+        "Exit code: 0 done, 2 wrong command line or config, 3 start again to go on, 1 "
+        "failed.\n");
 }
 
 static tdo_err help(struct tdo_job_context *c)
@@ -24,7 +26,8 @@ static tdo_err help(struct tdo_job_context *c)
     }
     const struct tdo_job *job = tdo_job_find(c->word);
     if (!job) {
-        return TDO_FAIL(TDO_ERR_USAGE, "no job is called '%s'; testudo help lists them", c->word);
+        return TDO_FAIL(TDO_ERR_USAGE, "no job is called '%s'; testudo help lists them",
+                        c->word);
     }
     printf("testudo %s [%s] [key=value ...]: %s\n\n", job->name, job->word, job->help);
     tdo_option_print(stdout, &tdo_job_schema, job->bit);

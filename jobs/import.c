@@ -38,17 +38,20 @@ static tdo_err open_source(struct tdo_job_context *c, struct importing *m)
     }
     if (!format) {
         const char *near = tdo_option_nearest(name, format_name, NULL, count);
-        return TDO_FAIL(TDO_ERR_CONFIG,
-                        "import.format = '%s' is no format%s%s%s; testudo list formats shows them",
-                        name, near ? ", did you mean '" : "", near ? near : "", near ? "'" : "");
+        return TDO_FAIL(
+            TDO_ERR_CONFIG,
+            "import.format = '%s' is no format%s%s%s; testudo list formats shows them", name,
+            near ? ", did you mean '" : "", near ? near : "", near ? "'" : "");
     }
     const struct tdo_format_args args = {.from = from[0] ? from : NULL,
-                                         .seed = (uint32_t)tdo_config_int(c->config, "run.seed"),
+                                         .seed =
+                                             (uint32_t)tdo_config_int(c->config, "run.seed"),
                                          .train = tdo_config_int(c->config, "import.train"),
                                          .test = tdo_config_int(c->config, "import.test")};
     TDO_TRY(tdo_source_open(format, &args, &m->source));
     const struct tdo_source_info *s = &m->source->info;
-    TDO_TRY(tdo_memory_new(WINDOW * s->height * s->width * s->channels * (s->is_u8 ? 1 : 4), &m->x));
+    TDO_TRY(tdo_memory_new(WINDOW * s->height * s->width * s->channels * (s->is_u8 ? 1 : 4),
+                           &m->x));
     return tdo_memory_new(WINDOW, &m->y);
 }
 
@@ -80,7 +83,8 @@ static tdo_err copy_all(struct tdo_job_context *c, struct importing *m)
                  [TDO_SPLIT_TEST] = s->rows[TDO_SOURCE_TEST]}};
     struct tdo_progress progress;
     int64_t done = 0;
-    TDO_TRY(tdo_dataset_create(c->comm, tdo_config_text(c->config, "import.out"), &info, &m->writer));
+    TDO_TRY(tdo_dataset_create(c->comm, tdo_config_text(c->config, "import.out"), &info,
+                               &m->writer));
     tdo_progress_start(&progress, "import", "images", rows, 0);
     tdo_err err = TDO_OK;
     if (tdo_comm_rank(c->comm) == 0) {
@@ -122,8 +126,8 @@ static tdo_err import(struct tdo_job_context *c)
     TDO_GOTO(tdo_dataset_open(c->comm, out, &data));
     const struct tdo_dataset_info *i = tdo_dataset_info(data);
     tdo_log_root(TDO_LOG_INFO,
-                 "wrote %s: %" PRId64 " train and %" PRId64 " test images of %" PRId64 "x%" PRId64
-                 "x%" PRId64 ", %d classes, hash %016" PRIx64,
+                 "wrote %s: %" PRId64 " train and %" PRId64 " test images of %" PRId64
+                 "x%" PRId64 "x%" PRId64 ", %d classes, hash %016" PRIx64,
                  out, i->rows[TDO_SPLIT_TRAIN], i->rows[TDO_SPLIT_TEST], i->height, i->width,
                  i->channels, i->classes, i->hash);
 done:

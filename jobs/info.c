@@ -12,8 +12,9 @@ static tdo_err choose_size(const tdo_config *c, struct tdo_network_data *d)
     const struct tdo_model *m = tdo_model_find(tdo_config_text(c, "model.name"));
     const int given = tdo_config_reals(c, "model.input", size, 3);
     if (given != 0 && given != 3) {
-        return TDO_FAIL(TDO_ERR_CONFIG, "model.input has %d numbers, expected height, width, "
-                                        "channels",
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "model.input has %d numbers, expected height, width, "
+                        "channels",
                         given);
     }
     for (int i = 0; m && given == 0 && i < 3; i++) {

@@ -38,7 +38,7 @@ struct tdo_job {
     tdo_err (*run)(struct tdo_job_context *context);
 };
 
-extern const struct tdo_job *const tdo_job_table[]; /* NULL-ended */
+extern const struct tdo_job *const tdo_job_table[];   /* NULL-ended */
 const struct tdo_job *tdo_job_find(const char *name); /* NULL if absent */
 
 /* Every option of testudo (jobs/options.def). */

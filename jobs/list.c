@@ -60,7 +60,8 @@ static const struct table {
     void (*print)(void);
 } tables[] = {
     {"models", "architectures, for model.name", list_models},
-    {"defenses", "what training and networks can be given, for the list defense", list_defenses},
+    {"defenses", "what training and networks can be given, for the list defense",
+     list_defenses},
     {"certifiers", "how votes become a certificate, for certify.certifier", list_certifiers},
     {"formats", "what import reads, for import.format", list_formats},
     {"options", "every key of a config", list_options},
@@ -84,7 +85,8 @@ static tdo_err list(struct tdo_job_context *c)
     if (c->word) {
         const char *near = tdo_option_nearest(c->word, table_name, NULL, TABLES);
         return TDO_FAIL(TDO_ERR_USAGE, "no table is called '%s'%s%s%s; testudo list names them",
-                        c->word, near ? ", did you mean '" : "", near ? near : "", near ? "'" : "");
+                        c->word, near ? ", did you mean '" : "", near ? near : "",
+                        near ? "'" : "");
     }
     for (int i = 0; i < TABLES; i++) {
         print_row(tables[i].name, tables[i].help, NULL);

@@ -41,8 +41,8 @@ static tdo_err read_arguments(int argc, char **argv, const struct tdo_job *job,
             continue;
         }
         if (context->word || !job->word) {
-            return TDO_FAIL(TDO_ERR_USAGE, "testudo %s: '%s' is one argument too many", job->name,
-                            argv[i]);
+            return TDO_FAIL(TDO_ERR_USAGE, "testudo %s: '%s' is one argument too many",
+                            job->name, argv[i]);
         }
         context->word = argv[i];
     }

@@ -27,9 +27,10 @@ static tdo_err choose_model(const char *name, struct tdo_network *n)
         return TDO_OK;
     }
     const char *near = tdo_option_nearest(name, model_name, NULL, count);
-    return TDO_FAIL(TDO_ERR_CONFIG,
-                    "model.name = '%s' is no architecture%s%s%s; testudo list models shows them",
-                    name, near ? ", did you mean '" : "", near ? near : "", near ? "'" : "");
+    return TDO_FAIL(
+        TDO_ERR_CONFIG,
+        "model.name = '%s' is no architecture%s%s%s; testudo list models shows them", name,
+        near ? ", did you mean '" : "", near ? near : "", near ? "'" : "");
 }
 
 static tdo_err choose_input(const tdo_config *c, struct tdo_model_spec *spec)
@@ -38,10 +39,11 @@ static tdo_err choose_input(const tdo_config *c, struct tdo_model_spec *spec)
     const int means = tdo_config_reals(c, "model.mean", spec->mean, room);
     const int stds = tdo_config_reals(c, "model.std", spec->std, room);
     if (means != stds || means > room) {
-        return TDO_FAIL(TDO_ERR_CONFIG,
-                        "model.mean has %d numbers and model.std %d: as many of each expected, at "
-                        "most %d",
-                        means, stds, room);
+        return TDO_FAIL(
+            TDO_ERR_CONFIG,
+            "model.mean has %d numbers and model.std %d: as many of each expected, at "
+            "most %d",
+            means, stds, room);
     }
     spec->inputs = means;
     return TDO_OK;
@@ -155,7 +157,8 @@ static tdo_err recall_spec(const char *path, struct tdo_network *n, const char *
     tdo_json_free(&data);
     tdo_json_free(&model);
     if (!fine && !starved()) {
-        return TDO_FAIL(TDO_ERR_FORMAT, "%s: its description of the network is incomplete", path);
+        return TDO_FAIL(TDO_ERR_FORMAT, "%s: its description of the network is incomplete",
+                        path);
     }
     return fine ? TDO_OK : TDO_ERR_MEMORY;
 }
@@ -191,7 +194,8 @@ tdo_err tdo_network_configure(const tdo_config *c, const struct tdo_network_data
     const char *name = tdo_config_text(c, "model.name");
     tdo_err err = TDO_OK;
     if (!name[0]) {
-        return TDO_FAIL(TDO_ERR_CONFIG, "model.name is missing; testudo list models shows them");
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "model.name is missing; testudo list models shows them");
     }
     set_data(data, &out->spec);
     out->spec.shortcut = tdo_config_choice(c, "model.shortcut") == 0 ? 'A' : 'B';
@@ -231,8 +235,8 @@ tdo_err tdo_network_load(const char *path, const struct tdo_network_data *data,
     *out = (struct tdo_network){0};
     TDO_GOTO(tdo_safetensors_describe(path, &out->description));
     if (!out->description) { /* someone else's file */
-        err = TDO_FAIL(TDO_ERR_FORMAT, "%s does not say which network it is: no testudo model file",
-                       path);
+        err = TDO_FAIL(TDO_ERR_FORMAT,
+                       "%s does not say which network it is: no testudo model file", path);
         goto done;
     }
     TDO_GOTO(recall_spec(path, out, &name));
@@ -287,7 +291,8 @@ tdo_err tdo_network_init(struct tdo_network *n, uint32_t seed)
     err = tdo_graph_check(g);
     if (err == TDO_ERR_SHAPE) {
         const struct tdo_error_record reason = *tdo_error_last();
-        err = TDO_FAIL(TDO_ERR_CONFIG, "model.name = %s does not fit images of %lldx%lldx%lld: %s",
+        err = TDO_FAIL(TDO_ERR_CONFIG,
+                       "model.name = %s does not fit images of %lldx%lldx%lld: %s",
                        n->model->name, (long long)n->spec.height, (long long)n->spec.width,
                        (long long)n->spec.channels, reason.message);
     }

@@ -12,21 +12,44 @@ enum {
     COMPUTES = TDO_JOB_train | TDO_JOB_certify | TDO_JOB_import,
 };
 
-#define INT(k, lo, hi, v, u, j, h)                                                               \
-    {.key = (k), .type = TDO_OPTION_INT, .min = (lo), .max = (hi), .value = (v), .unit = (u),    \
-     .jobs = (j), .help = (h)},
-#define REAL(k, lo, hi, v, u, j, h)                                                              \
-    {.key = (k), .type = TDO_OPTION_REAL, .min = (lo), .max = (hi), .value = (v), .unit = (u),   \
-     .jobs = (j), .help = (h)},
-#define CHOICE(k, c, v, j, h)                                                                    \
-    {.key = (k), .type = TDO_OPTION_CHOICE, .choices = (c), .value = (v), .jobs = (j), .help = (h)},
-#define TEXT(k, v, j, h)                                                                         \
+#define INT(k, lo, hi, v, u, j, h)                                                             \
+    {.key = (k),                                                                               \
+     .type = TDO_OPTION_INT,                                                                   \
+     .min = (lo),                                                                              \
+     .max = (hi),                                                                              \
+     .value = (v),                                                                             \
+     .unit = (u),                                                                              \
+     .jobs = (j),                                                                              \
+     .help = (h)},
+#define REAL(k, lo, hi, v, u, j, h)                                                            \
+    {.key = (k),                                                                               \
+     .type = TDO_OPTION_REAL,                                                                  \
+     .min = (lo),                                                                              \
+     .max = (hi),                                                                              \
+     .value = (v),                                                                             \
+     .unit = (u),                                                                              \
+     .jobs = (j),                                                                              \
+     .help = (h)},
+#define CHOICE(k, c, v, j, h)                                                                  \
+    {.key = (k),                                                                               \
+     .type = TDO_OPTION_CHOICE,                                                                \
+     .choices = (c),                                                                           \
+     .value = (v),                                                                             \
+     .jobs = (j),                                                                              \
+     .help = (h)},
+#define TEXT(k, v, j, h)                                                                       \
     {.key = (k), .type = TDO_OPTION_TEXT, .value = (v), .jobs = (j), .help = (h)},
-#define BOOL(k, v, j, h)                                                                         \
+#define BOOL(k, v, j, h)                                                                       \
     {.key = (k), .type = TDO_OPTION_BOOL, .value = (v), .jobs = (j), .help = (h)},
-#define REALS(k, lo, hi, u, j, h)                                                                \
-    {.key = (k), .type = TDO_OPTION_REALS, .min = (lo), .max = (hi), .value = "", .unit = (u),   \
-     .jobs = (j), .help = (h)},
+#define REALS(k, lo, hi, u, j, h)                                                              \
+    {.key = (k),                                                                               \
+     .type = TDO_OPTION_REALS,                                                                 \
+     .min = (lo),                                                                              \
+     .max = (hi),                                                                              \
+     .value = "",                                                                              \
+     .unit = (u),                                                                              \
+     .jobs = (j),                                                                              \
+     .help = (h)},
 
 static const struct tdo_option options[] = {
 #include "jobs/options.def"

@@ -97,8 +97,9 @@ static tdo_err open_directory(struct tdo_job_context *c, unsigned bit, const cha
     char path[1024];
     TDO_TRY(tdo_run_path(run, result, path, sizeof path));
     if (tdo_file_exists(path)) {
-        return TDO_FAIL(TDO_ERR_CONFIG, "run.dir = %s holds results already (%s); choose another "
-                                        "directory or remove it",
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "run.dir = %s holds results already (%s); choose another "
+                        "directory or remove it",
                         run->dir, path);
     }
     TDO_TRY(tdo_file_make_dir(run->dir));
@@ -106,8 +107,8 @@ static tdo_err open_directory(struct tdo_job_context *c, unsigned bit, const cha
     return write_record(run);
 }
 
-tdo_err tdo_run_begin(struct tdo_job_context *c, const char *job, unsigned bit, const char *result,
-                      struct tdo_run *run)
+tdo_err tdo_run_begin(struct tdo_job_context *c, const char *job, unsigned bit,
+                      const char *result, struct tdo_run *run)
 {
     *run = (struct tdo_run){
         .comm = c->comm, .job = job, .dir = tdo_config_text(c->config, "run.dir")};

@@ -25,6 +25,7 @@ TDO_MUST tdo_err tdo_run_end(struct tdo_run *run);
 void tdo_run_free(struct tdo_run *run);
 
 /* "<dir>/<name>" in text. */
-TDO_MUST tdo_err tdo_run_path(const struct tdo_run *run, const char *name, char *text, size_t size);
+TDO_MUST tdo_err tdo_run_path(const struct tdo_run *run, const char *name, char *text,
+                              size_t size);
 
 #endif

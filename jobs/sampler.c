@@ -72,12 +72,14 @@ static int64_t row_of(const tdo_sampler *s, int64_t i)
 static tdo_err make_plan(tdo_sampler *s)
 {
     const struct tdo_model_spec *spec = &s->net->spec;
-    const struct tdo_noise noise = {.law = s->o.law,
-                                    .sigma = s->o.sigma,
-                                    .stream = {.seed = s->o.seed, .purpose = TDO_PURPOSE_ESTIMATE},
-                                    .table = s->o.table};
+    const struct tdo_noise noise = {
+        .law = s->o.law,
+        .sigma = s->o.sigma,
+        .stream = {.seed = s->o.seed, .purpose = TDO_PURPOSE_ESTIMATE},
+        .table = s->o.table};
     TDO_TRY(tdo_graph_new(&s->g));
-    s->raw = tdo_op_input(s->g, "raw", TDO_SHAPE(s->o.batch, spec->height, spec->width, spec->channels));
+    s->raw = tdo_op_input(s->g, "raw",
+                          TDO_SHAPE(s->o.batch, spec->height, spec->width, spec->channels));
     s->keys = tdo_op_key(s->g, "keys", s->o.batch);
     struct tdo_build *b = NULL;
     TDO_TRY(tdo_memory_new(1, &b));
@@ -181,11 +183,11 @@ static tdo_err run_item(tdo_sampler *s, const struct item *item)
     TDO_TRY(load_image(s, item->image));
     for (int64_t draw = item->first; draw < item->end; draw++) {
         memcpy(raw + s->filled * s->pixels, s->image, (size_t)s->pixels * sizeof *raw);
-        keys[s->filled] = (struct tdo_key){
-            .sample = (uint64_t)row_of(s, item->image),
-            .draw = (uint32_t)draw,
-            .purpose = item->purpose == TDO_VOTES_SELECT ? TDO_PURPOSE_SELECT
-                                                         : TDO_PURPOSE_ESTIMATE};
+        keys[s->filled] = (struct tdo_key){.sample = (uint64_t)row_of(s, item->image),
+                                           .draw = (uint32_t)draw,
+                                           .purpose = item->purpose == TDO_VOTES_SELECT
+                                                          ? TDO_PURPOSE_SELECT
+                                                          : TDO_PURPOSE_ESTIMATE};
         s->slot_image[s->filled++] = item->image;
         if (s->filled == s->o.batch) {
             TDO_TRY(run_batch(s));
@@ -205,7 +207,8 @@ static tdo_err run_lease(tdo_sampler *s, int64_t first, int64_t count)
 
 tdo_err tdo_sampler_run(tdo_sampler *s, double *per_second)
 {
-    const int64_t draws = s->o.images * (s->o.n0 + s->o.n), items = s->o.images * items_per_image(s);
+    const int64_t draws = s->o.images * (s->o.n0 + s->o.n),
+                  items = s->o.images * items_per_image(s);
     struct tdo_progress progress;
     tdo_err err = TDO_OK;
     tdo_progress_start(&progress, "certify", "samples", draws, 0);

@@ -50,7 +50,8 @@ static tdo_err open_all(struct tdo_job_context *c, struct training *t)
 {
     TDO_TRY(tdo_dataset_open(c->comm, tdo_config_text(c->config, "data.file"), &t->data));
     const struct tdo_dataset_info *info = tdo_dataset_info(t->data);
-    const struct tdo_network_data fit = {info->height, info->width, info->channels, info->classes};
+    const struct tdo_network_data fit = {info->height, info->width, info->channels,
+                                         info->classes};
     TDO_TRY(tdo_comm_agree(c->comm, tdo_network_configure(c->config, &fit, &t->net)));
     const struct tdo_trainer_options o = {
         .batch = t->batch,
@@ -82,8 +83,9 @@ static tdo_err plan_epochs(struct tdo_job_context *c, struct training *t)
     const int64_t cap = tdo_config_int(k, "train.steps");
     t->steps = cap > 0 && cap < t->steps ? cap : t->steps;
     if (t->steps >= 1 << 24) {
-        return TDO_FAIL(TDO_ERR_CONFIG, "train.epochs asks for %lld steps; at most 16777215 can "
-                                        "be numbered, set train.steps",
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "train.epochs asks for %lld steps; at most 16777215 can "
+                        "be numbered, set train.steps",
                         (long long)t->steps);
     }
     return TDO_OK;
@@ -111,8 +113,9 @@ static void record_epoch(const struct training *t, int64_t step, const struct ta
     if (t->metrics) {
         fprintf(t->metrics,
                 "{\"epoch\": %lld, \"step\": %lld, \"loss\": %.9g, \"accuracy\": %.9g}\n",
-                (long long)((step + t->steps_per_epoch - 1) / t->steps_per_epoch), (long long)step,
-                s->loss / (double)s->rows, (double)s->correct / (double)s->rows);
+                (long long)((step + t->steps_per_epoch - 1) / t->steps_per_epoch),
+                (long long)step, s->loss / (double)s->rows,
+                (double)s->correct / (double)s->rows);
         fflush(t->metrics);
     }
 }
@@ -152,12 +155,12 @@ static tdo_err all_steps(struct training *t)
         err = one_step(t, step, &tally);
         if (err == TDO_OK) {
             snprintf(note, sizeof note, "epoch %lld, loss %.4f, accuracy %.2f %%",
-                     (long long)(step / t->steps_per_epoch + 1), tally.loss / (double)tally.rows,
+                     (long long)(step / t->steps_per_epoch + 1),
+                     tally.loss / (double)tally.rows,
                      100.0 * (double)tally.correct / (double)tally.rows);
             tdo_progress_show(&progress, step + 1, note);
         }
-        if (err == TDO_OK &&
-            ((step + 1) % t->steps_per_epoch == 0 || step + 1 == t->steps)) {
+        if (err == TDO_OK && ((step + 1) % t->steps_per_epoch == 0 || step + 1 == t->steps)) {
             record_epoch(t, step + 1, &tally);
             images += tally.rows;
             tally = (struct tally){0};
@@ -215,12 +218,13 @@ static tdo_err train(struct tdo_job_context *c)
     TDO_GOTO(open_all(c, t));
     TDO_GOTO(tdo_comm_agree(c->comm, plan_epochs(c, t)));
     TDO_GOTO(tdo_comm_agree(c->comm, open_metrics(t)));
-    tdo_log_root(TDO_LOG_INFO, "train %s: %lld weights, batch %lld in %d shards on %d ranks, %.1f MB "
-                               "a plan",
+    tdo_log_root(TDO_LOG_INFO,
+                 "train %s: %lld weights, batch %lld in %d shards on %d ranks, %.1f MB "
+                 "a plan",
                  t->net.model->name,
-                 (long long)tdo_params_count(t->net.params, TDO_PARAM_WEIGHT), (long long)t->batch,
-                 (int)tdo_config_int(c->config, "train.shards"), tdo_comm_size(c->comm),
-                 (double)tdo_trainer_bytes(t->trainer) * 1e-6);
+                 (long long)tdo_params_count(t->net.params, TDO_PARAM_WEIGHT),
+                 (long long)t->batch, (int)tdo_config_int(c->config, "train.shards"),
+                 tdo_comm_size(c->comm), (double)tdo_trainer_bytes(t->trainer) * 1e-6);
     TDO_GOTO(tdo_comm_agree(c->comm, all_steps(t)));
     TDO_GOTO(save(t));
     err = tdo_run_end(&t->run);

@@ -13,13 +13,13 @@ typedef struct tdo_trainer tdo_trainer;
 struct tdo_trainer_options {
     int64_t batch; /* global */
     int shards;
-    bool u8;       /* raw input is 8-bit values */
+    bool u8; /* raw input is 8-bit values */
     struct tdo_sgd sgd;
 };
 
 /* What a step did, summed over the global batch. */
 struct tdo_trainer_result {
-    double loss;      /* mean */
+    double loss; /* mean */
     int64_t correct;
 };
 

@@ -101,7 +101,8 @@ static tdo_err collect_outputs(tdo_trainer *t, const struct tdo_build *b, tdo_no
     for (int k = 0; k < b->norms; k++) {
         tdo_node mean, var;
         shard_statistics(t, b, k, &mean, &var);
-        add_part(t, output, mean, t->weights_count + tdo_params_at(p, b->stats[k].mean)->offset);
+        add_part(t, output, mean,
+                 t->weights_count + tdo_params_at(p, b->stats[k].mean)->offset);
         add_part(t, output, var, t->weights_count + tdo_params_at(p, b->stats[k].var)->offset);
     }
     add_part(t, output, loss, t->count - 2);
@@ -159,7 +160,8 @@ static tdo_err make_buckets(tdo_trainer *t)
     for (int64_t at = t->count; at > 0;) {
         int64_t begin = 0; /* of the part that ends at `at` */
         for (int k = 0; k < t->parts; k++) {
-            begin = t->part[k].offset < at && t->part[k].offset > begin ? t->part[k].offset : begin;
+            begin =
+                t->part[k].offset < at && t->part[k].offset > begin ? t->part[k].offset : begin;
         }
         at = begin;
         if (end - at >= BUCKET || at == 0) {
@@ -211,8 +213,8 @@ static tdo_err build(tdo_trainer *t)
     return TDO_OK;
 }
 
-tdo_err tdo_trainer_new(tdo_comm *comm, struct tdo_network *n, const struct tdo_trainer_options *o,
-                        tdo_trainer **out)
+tdo_err tdo_trainer_new(tdo_comm *comm, struct tdo_network *n,
+                        const struct tdo_trainer_options *o, tdo_trainer **out)
 {
     TDO_TRY(tdo_memory_new(1, out));
     tdo_trainer *t = *out;
@@ -278,7 +280,8 @@ static void fill(tdo_trainer *t, const struct batch *b, struct tdo_range r)
     struct tdo_key *keys = tdo_plan_input(t->plan, t->keys);
     const int64_t from = (r.first - b->begin) * t->pixels, n = (r.end - r.first) * t->pixels;
     for (int64_t i = 0; i < n; i++) {
-        raw[i] = t->o.u8 ? (float)((const uint8_t *)b->x)[from + i] : ((const float *)b->x)[from + i];
+        raw[i] = t->o.u8 ? (float)((const uint8_t *)b->x)[from + i]
+                         : ((const float *)b->x)[from + i];
     }
     memset(raw + n, 0, (size_t)(t->rows_per_shard * t->pixels - n) * sizeof *raw);
     for (int64_t k = 0; k < t->rows_per_shard; k++) {
@@ -323,12 +326,17 @@ static void update(tdo_trainer *t, const float *sum)
 tdo_err tdo_trainer_step(tdo_trainer *t, int64_t rows, uint32_t step, const void *x,
                          const int32_t *y, const int64_t *id, struct tdo_trainer_result *result)
 {
-    const struct batch b = {.x = x, .y = y, .id = id, .rows = rows, .step = step,
+    const struct batch b = {.x = x,
+                            .y = y,
+                            .id = id,
+                            .rows = rows,
+                            .step = step,
                             .begin = tdo_trainer_rows(t, rows).first};
     float *sum = NULL;
     t->failure = TDO_OK;
     TDO_TRY(tdo_gradients_begin(t->gradients, rows));
-    for (int k = tdo_gradients_first(t->gradients); k < tdo_gradients_end_shard(t->gradients); k++) {
+    for (int k = tdo_gradients_first(t->gradients); k < tdo_gradients_end_shard(t->gradients);
+         k++) {
         if (tdo_gradients_rows(t->gradients, k) > 0) {
             TDO_TRY(run_shard(t, &b, k));
         }

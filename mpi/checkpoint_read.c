@@ -129,8 +129,9 @@ static tdo_err check_others(hid_t file, const char *path,
 static tdo_err read_part(hid_t file, const char *path, struct tdo_checkpoint_part *p)
 {
     hid_t d = H5I_INVALID_HID;
+    const bool any = p->count < 0;
     tdo_err err = open_part(file, path, p, &d);
-    if (err == TDO_OK && !p->data) {
+    if (err == TDO_OK && any) {
         err = tdo_memory_new(p->count * tdo_checkpoint_size(p->type), (char **)&p->data);
     }
     if (err == TDO_OK && p->count > 0 &&
@@ -241,8 +242,9 @@ static tdo_err share(tdo_comm *comm, struct tdo_checkpoint_part *parts, int n)
 {
     tdo_err err = TDO_OK;
     for (int i = 0; i < n; i++) {
+        const bool any = parts[i].count < 0; /* not on the root, which knows by now */
         tdo_comm_broadcast(comm, &parts[i].count, (int64_t)sizeof parts[i].count);
-        if (!parts[i].data && err == TDO_OK) {
+        if (any && err == TDO_OK) {
             err = tdo_memory_new(parts[i].count * tdo_checkpoint_size(parts[i].type),
                                  (char **)&parts[i].data);
         }

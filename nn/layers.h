@@ -45,7 +45,7 @@ struct tdo_build {
     const struct tdo_hook *hook;
     int hooks;
     enum tdo_init weight_init, bias_init;
-    int convs, layers;    /* counters: convolutions; layers with weights */
+    int convs, layers; /* counters: convolutions; layers with weights */
     int norms;
     struct tdo_batch_stats stats[TDO_MAX_NORMS];
 };

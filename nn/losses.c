@@ -1,7 +1,8 @@
 /* Losses. See losses.h. */
 #include "nn/losses.h"
 
-tdo_node tdo_loss_cross_entropy(tdo_graph *g, tdo_node logits, tdo_node labels, tdo_node weights)
+tdo_node tdo_loss_cross_entropy(tdo_graph *g, tdo_node logits, tdo_node labels,
+                                tdo_node weights)
 {
     const int64_t K = tdo_graph_shape(g, logits).dim[1];
     tdo_node each = tdo_op_xent(g, logits, tdo_op_one_hot(g, labels, K));

@@ -7,7 +7,8 @@
 #include "nn/graph/ops.h"
 
 /* sum_n v_n CE(softmax(z_n), y_n), shape [1]. */
-tdo_node tdo_loss_cross_entropy(tdo_graph *g, tdo_node logits, tdo_node labels, tdo_node weights);
+tdo_node tdo_loss_cross_entropy(tdo_graph *g, tdo_node logits, tdo_node labels,
+                                tdo_node weights);
 
 /* How many rows of positive weight have their label as argmax, shape [1]. */
 tdo_node tdo_loss_correct(tdo_graph *g, tdo_node logits, tdo_node labels, tdo_node weights);

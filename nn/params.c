@@ -52,12 +52,14 @@ tdo_err tdo_params_add(tdo_params *p, const struct tdo_param *entry, int64_t *in
         const tdo_shape *have = &p->entry[*index].shape;
         if (!tdo_shape_equal(have, &entry->shape)) {
             return TDO_FAIL(TDO_ERR_SHAPE, "parameter %s has shape %s, asked for with %s",
-                            entry->name, tdo_shape_print(have).s, tdo_shape_print(&entry->shape).s);
+                            entry->name, tdo_shape_print(have).s,
+                            tdo_shape_print(&entry->shape).s);
         }
         return TDO_OK;
     }
     if (p->block[TDO_PARAM_WEIGHT]) {
-        return TDO_FAIL(TDO_ERR_BUG, "parameter %s comes after the values were made", entry->name);
+        return TDO_FAIL(TDO_ERR_BUG, "parameter %s comes after the values were made",
+                        entry->name);
     }
     if (p->entries == p->room) {
         int64_t room = p->room ? 2 * p->room : 32;

@@ -18,7 +18,7 @@ enum tdo_init {
     TDO_INIT_ONE,
     TDO_INIT_FAN_IN_UNIFORM, /* U(-1/sqrt(fan_in), ..): PyTorch's default of linear and conv */
     TDO_INIT_GLOROT_UNIFORM, /* U(-sqrt(6/(fan_in+fan_out)), ..): Glorot and Bengio 2010, eq. 16 */
-    TDO_INIT_KAIMING_NORMAL  /* N(0, 2/fan_out): He et al. 2015, section 2.2 */
+    TDO_INIT_KAIMING_NORMAL /* N(0, 2/fan_out): He et al. 2015, section 2.2 */
 };
 
 struct tdo_param {

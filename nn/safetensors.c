@@ -256,8 +256,9 @@ static tdo_err take_tensor(struct model_file *f, const char *name, tdo_params *p
     struct tensor t = {.name = name};
     tdo_json *entry = NULL;
     if (!tdo_json_get(f->header, name, &entry)) {
-        return starved() ? TDO_ERR_MEMORY
-                         : TDO_FAIL(TDO_ERR_FORMAT, "%s: tensor %s is unreadable", f->path, name);
+        return starved()
+                   ? TDO_ERR_MEMORY
+                   : TDO_FAIL(TDO_ERR_FORMAT, "%s: tensor %s is unreadable", f->path, name);
     }
     tdo_err err = read_place(f, entry, &t);
     const int64_t index = tdo_params_find(p, name);

@@ -3,11 +3,6 @@
 #include "nn/graph/ops.h"
 #include "nn/kernels/reference.h"
 
-#define KERNELS(name)                                                                            \
-    {                                                                                            \
-        tdo_reference_##name##_f32, tdo_reference_##name##_f64                                   \
-    }
-
 static tdo_err class_shape(const tdo_graph *g, struct tdo_graph_node *n)
 {
     tdo_shape x = tdo_graph_shape(g, n->in[0]);
@@ -44,22 +39,22 @@ const struct tdo_op tdo_row_gather = {.name = "gather",
                                       .nin = 2,
                                       .shape = class_shape,
                                       .grad = gather_grad,
-                                      .reference = KERNELS(gather)};
+                                      .reference = TDO_REFERENCE_PAIR(gather)};
 const struct tdo_op tdo_row_scatter = {.name = "scatter",
                                        .nin = 2,
                                        .shape = class_shape,
                                        .grad = scatter_grad,
-                                       .reference = KERNELS(scatter)};
+                                       .reference = TDO_REFERENCE_PAIR(scatter)};
 const struct tdo_op tdo_row_one_hot = {.name = "one_hot",
                                        .nin = 1,
                                        .flags = TDO_OP_FLAT,
                                        .shape = class_shape,
-                                       .reference = KERNELS(one_hot)};
+                                       .reference = TDO_REFERENCE_PAIR(one_hot)};
 const struct tdo_op tdo_row_argmax = {.name = "argmax",
                                       .nin = 1,
                                       .flags = TDO_OP_FLAT,
                                       .shape = class_shape,
-                                      .reference = KERNELS(argmax)};
+                                      .reference = TDO_REFERENCE_PAIR(argmax)};
 
 tdo_node tdo_op_gather(tdo_graph *g, tdo_node x, tdo_node index)
 {

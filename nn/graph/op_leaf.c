@@ -20,9 +20,11 @@ static tdo_err key_shape(const tdo_graph *g, struct tdo_graph_node *n)
     return leaf_shape(g, n);
 }
 
-const struct tdo_op tdo_row_input = {.name = "input", .flags = TDO_OP_LEAF, .shape = leaf_shape};
+const struct tdo_op tdo_row_input = {
+    .name = "input", .flags = TDO_OP_LEAF, .shape = leaf_shape};
 const struct tdo_op tdo_row_key = {.name = "key", .flags = TDO_OP_LEAF, .shape = key_shape};
-const struct tdo_op tdo_row_param = {.name = "param", .flags = TDO_OP_LEAF, .shape = leaf_shape};
+const struct tdo_op tdo_row_param = {
+    .name = "param", .flags = TDO_OP_LEAF, .shape = leaf_shape};
 const struct tdo_op tdo_row_constant = {
     .name = "constant", .flags = TDO_OP_LEAF, .shape = leaf_shape};
 

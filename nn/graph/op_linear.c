@@ -7,11 +7,6 @@
 #include "nn/kernels/onednn.h"
 #include "nn/kernels/reference.h"
 
-static int64_t out_size(int64_t in, int64_t kernel, int64_t stride, int64_t pad)
-{
-    return (in + pad - kernel) / stride + 1;
-}
-
 /* Do x, w and y belong together under this geometry? */
 static tdo_err check(const struct tdo_graph_node *n, const tdo_shape *x, const tdo_shape *w,
                      const tdo_shape *y)
@@ -23,8 +18,8 @@ static tdo_err check(const struct tdo_graph_node *n, const tdo_shape *x, const t
     for (int i = 0; fits && i < 2; i++) {
         int64_t padded = x->dim[1 + i] + c->pad[i] + c->pad[2 + i];
         fits = padded >= w->dim[2 + i] &&
-               y->dim[1 + i] == out_size(x->dim[1 + i], w->dim[2 + i], c->stride[i],
-                                         c->pad[i] + c->pad[2 + i]);
+               y->dim[1 + i] == tdo_kernel_places(x->dim[1 + i], w->dim[2 + i], c->stride[i],
+                                                  c->pad[i] + c->pad[2 + i]);
     }
     if (!fits) {
         return TDO_FAIL(TDO_ERR_SHAPE,
@@ -41,10 +36,11 @@ static tdo_err conv_shape(const tdo_graph *g, struct tdo_graph_node *n)
     const struct tdo_conv *c = &n->attr.conv;
     tdo_shape x = tdo_graph_shape(g, n->in[0]), w = tdo_graph_shape(g, n->in[1]);
     if (x.rank == 4 && w.rank == 4 && c->stride[0] > 0 && c->stride[1] > 0) {
-        n->shape = TDO_SHAPE(x.dim[0],
-                             out_size(x.dim[1], w.dim[2], c->stride[0], c->pad[0] + c->pad[2]),
-                             out_size(x.dim[2], w.dim[3], c->stride[1], c->pad[1] + c->pad[3]),
-                             w.dim[0]);
+        n->shape = TDO_SHAPE(
+            x.dim[0],
+            tdo_kernel_places(x.dim[1], w.dim[2], c->stride[0], c->pad[0] + c->pad[2]),
+            tdo_kernel_places(x.dim[2], w.dim[3], c->stride[1], c->pad[1] + c->pad[3]),
+            w.dim[0]);
     }
     return check(n, &x, &w, &n->shape);
 }
@@ -76,7 +72,8 @@ static void conv_grad(tdo_graph *g, tdo_node node, tdo_node gy, const bool *want
     gx[1] = want[1] ? tdo_op_conv_dw(g, n.in[0], gy, c, w.dim[2], w.dim[3]) : TDO_NONE;
 }
 
-static void conv_dx_grad(tdo_graph *g, tdo_node node, tdo_node gx_, const bool *want, tdo_node *gx)
+static void conv_dx_grad(tdo_graph *g, tdo_node node, tdo_node gx_, const bool *want,
+                         tdo_node *gx)
 {
     const struct tdo_graph_node n = *tdo_graph_at(g, node);
     const struct tdo_conv *c = &n.attr.conv;
@@ -85,7 +82,8 @@ static void conv_dx_grad(tdo_graph *g, tdo_node node, tdo_node gx_, const bool *
     gx[1] = want[1] ? tdo_op_conv_dw(g, gx_, n.in[0], c, w.dim[2], w.dim[3]) : TDO_NONE;
 }
 
-static void conv_dw_grad(tdo_graph *g, tdo_node node, tdo_node gw, const bool *want, tdo_node *gx)
+static void conv_dw_grad(tdo_graph *g, tdo_node node, tdo_node gw, const bool *want,
+                         tdo_node *gx)
 {
     const struct tdo_graph_node n = *tdo_graph_at(g, node);
     const struct tdo_conv *c = &n.attr.conv;
@@ -123,7 +121,7 @@ const struct tdo_op tdo_row_conv = {
     .nin = 2,
     .shape = conv_shape,
     .grad = conv_grad,
-    .reference = {tdo_reference_conv_f32, tdo_reference_conv_f64},
+    .reference = TDO_REFERENCE_PAIR(conv),
     .flops = conv_flops,
 };
 const struct tdo_op tdo_row_conv_dx = {
@@ -131,7 +129,7 @@ const struct tdo_op tdo_row_conv_dx = {
     .nin = 2,
     .shape = conv_dx_shape,
     .grad = conv_dx_grad,
-    .reference = {tdo_reference_conv_dx_f32, tdo_reference_conv_dx_f64},
+    .reference = TDO_REFERENCE_PAIR(conv_dx),
     .flops = conv_dx_flops,
 };
 const struct tdo_op tdo_row_conv_dw = {
@@ -139,7 +137,7 @@ const struct tdo_op tdo_row_conv_dw = {
     .nin = 2,
     .shape = conv_dw_shape,
     .grad = conv_dw_grad,
-    .reference = {tdo_reference_conv_dw_f32, tdo_reference_conv_dw_f64},
+    .reference = TDO_REFERENCE_PAIR(conv_dw),
     .fast = {tdo_onednn_conv_dw},
     .flops = conv_dw_flops,
 };
@@ -177,7 +175,8 @@ static tdo_err matmul_shape(const tdo_graph *g, struct tdo_graph_node *n)
     const int ta = n->attr.transpose.left, tb = n->attr.transpose.right;
     if (a.rank != 2 || b.rank != 2 || a.dim[!ta] != b.dim[tb]) {
         return TDO_FAIL(TDO_ERR_SHAPE, "matmul: %s%s times %s%s", tdo_shape_print(&a).s,
-                        ta ? " transposed" : "", tdo_shape_print(&b).s, tb ? " transposed" : "");
+                        ta ? " transposed" : "", tdo_shape_print(&b).s,
+                        tb ? " transposed" : "");
     }
     n->shape = TDO_SHAPE(a.dim[ta], b.dim[!tb]);
     return TDO_OK;
@@ -209,7 +208,7 @@ const struct tdo_op tdo_row_matmul = {
     .nin = 2,
     .shape = matmul_shape,
     .grad = matmul_grad,
-    .reference = {tdo_reference_matmul_f32, tdo_reference_matmul_f64},
+    .reference = TDO_REFERENCE_PAIR(matmul),
     .flops = matmul_flops,
 };
 

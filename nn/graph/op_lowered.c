@@ -42,7 +42,7 @@ const struct tdo_op tdo_row_pack = {
 static int64_t out_size(const struct tdo_conv_pack *p, int i)
 {
     const struct tdo_conv *c = &p->fused.conv;
-    return (p->x[1 + i] + c->pad[i] + c->pad[2 + i] - p->w[2 + i]) / c->stride[i] + 1;
+    return tdo_kernel_places(p->x[1 + i], p->w[2 + i], c->stride[i], c->pad[i] + c->pad[2 + i]);
 }
 
 static tdo_err conv_fused_shape(const tdo_graph *g, struct tdo_graph_node *n)
@@ -65,7 +65,8 @@ static int64_t packed_flops(const tdo_graph *g, const struct tdo_graph_node *n)
 {
     (void)g;
     const struct tdo_conv_pack *p = &n->attr.pack;
-    return 2 * p->x[0] * out_size(p, 0) * out_size(p, 1) * p->w[0] * p->w[1] * p->w[2] * p->w[3];
+    return 2 * p->x[0] * out_size(p, 0) * out_size(p, 1) * p->w[0] * p->w[1] * p->w[2] *
+           p->w[3];
 }
 
 /* The operand that is added to the result lies where the result will. */

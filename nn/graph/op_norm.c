@@ -13,11 +13,6 @@
 #include "nn/kernels/norm.h"
 #include "nn/kernels/reference.h"
 
-#define KERNELS(name)                                                                          \
-    {                                                                                          \
-        tdo_reference_##name##_f32, tdo_reference_##name##_f64                                 \
-    }
-
 /* [1,...,1,C] for x [N,...,C] */
 static tdo_shape channels_of(const tdo_shape *x)
 {
@@ -169,26 +164,26 @@ const struct tdo_op tdo_row_bn_stats = {.name = "bn_stats",
                                         .nin = 2,
                                         .shape = bn_shape,
                                         .expand = bn_stats_expand,
-                                        .reference = KERNELS(bn_stats),
+                                        .reference = TDO_REFERENCE_PAIR(bn_stats),
                                         .fast = {tdo_norm_stats}};
 const struct tdo_op tdo_row_bn_train = {.name = "bn_train",
                                         .nin = 5,
                                         .shape = bn_shape,
                                         .grad = bn_train_grad,
                                         .expand = bn_train_expand,
-                                        .reference = KERNELS(bn_train),
+                                        .reference = TDO_REFERENCE_PAIR(bn_train),
                                         .fast = {tdo_norm_train}};
 const struct tdo_op tdo_row_bn_reduce = {.name = "bn_reduce",
                                          .nin = 4,
                                          .shape = bn_shape,
                                          .expand = bn_reduce_expand,
-                                         .reference = KERNELS(bn_reduce),
+                                         .reference = TDO_REFERENCE_PAIR(bn_reduce),
                                          .fast = {tdo_norm_reduce}};
 const struct tdo_op tdo_row_bn_dx = {.name = "bn_dx",
                                      .nin = 6,
                                      .shape = bn_shape,
                                      .expand = bn_dx_expand,
-                                     .reference = KERNELS(bn_dx),
+                                     .reference = TDO_REFERENCE_PAIR(bn_dx),
                                      .fast = {tdo_norm_dx}};
 
 tdo_node tdo_op_bn_stats(tdo_graph *g, tdo_node x, tdo_node v)

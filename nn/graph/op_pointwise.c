@@ -70,7 +70,7 @@ static void tanh_grad(tdo_graph *g, tdo_node y, tdo_node gy, const bool *want, t
     gx[0] = tdo_op_mul(g, gy, tdo_op_affine(g, tdo_op_mul(g, y, y), -1, 1));
 }
 
-/* A constant is one number: it costs no memory however large its shape (plan.h). */
+/* Inside a program a constant is one number, however large its shape (lower.h). */
 static tdo_node zeros_like(tdo_graph *g, tdo_node y)
 {
     return tdo_op_constant(g, tdo_graph_shape(g, y), 0);
@@ -101,12 +101,12 @@ static void select_grad(tdo_graph *g, tdo_node y, tdo_node gy, const bool *want,
     gx[2] = want[2] ? tdo_op_select(g, mask, zero, gy) : TDO_NONE;
 }
 
-#define ROW(op, operands, derivative, more)                                                      \
-    const struct tdo_op tdo_row_##op = {.name = #op,                                             \
-                                        .nin = (operands),                                       \
-                                        .flags = TDO_OP_POINTWISE | (more),                      \
-                                        .tiles = &tdo_tiles_##op,                                \
-                                        .shape = same_shape,                                     \
+#define ROW(op, operands, derivative, more)                                                    \
+    const struct tdo_op tdo_row_##op = {.name = #op,                                           \
+                                        .nin = (operands),                                     \
+                                        .flags = TDO_OP_POINTWISE | (more),                    \
+                                        .tiles = &tdo_tiles_##op,                              \
+                                        .shape = same_shape,                                   \
                                         .grad = (derivative)};
 ROW(add, 2, add_grad, 0)
 ROW(mul, 2, mul_grad, 0)
@@ -137,20 +137,20 @@ static tdo_node binary(tdo_graph *g, const struct tdo_op *op, tdo_node a, tdo_no
     return tdo_graph_add(g, op, 2, (tdo_node[]){a, b}, NULL);
 }
 
-#define UNARY(name)                                                                              \
-    tdo_node tdo_op_##name(tdo_graph *g, tdo_node x)                                             \
-    {                                                                                            \
-        return unary(g, &tdo_row_##name, x, 0, 0);                                               \
+#define UNARY(name)                                                                            \
+    tdo_node tdo_op_##name(tdo_graph *g, tdo_node x)                                           \
+    {                                                                                          \
+        return unary(g, &tdo_row_##name, x, 0, 0);                                             \
     }
-#define UNARY2(name)                                                                             \
-    tdo_node tdo_op_##name(tdo_graph *g, tdo_node x, double a, double b)                         \
-    {                                                                                            \
-        return unary(g, &tdo_row_##name, x, a, b);                                               \
+#define UNARY2(name)                                                                           \
+    tdo_node tdo_op_##name(tdo_graph *g, tdo_node x, double a, double b)                       \
+    {                                                                                          \
+        return unary(g, &tdo_row_##name, x, a, b);                                             \
     }
-#define BINARY(name)                                                                             \
-    tdo_node tdo_op_##name(tdo_graph *g, tdo_node a, tdo_node b)                                 \
-    {                                                                                            \
-        return binary(g, &tdo_row_##name, a, b);                                                 \
+#define BINARY(name)                                                                           \
+    tdo_node tdo_op_##name(tdo_graph *g, tdo_node a, tdo_node b)                               \
+    {                                                                                          \
+        return binary(g, &tdo_row_##name, a, b);                                               \
     }
 UNARY(exp)
 UNARY(log)

@@ -6,16 +6,6 @@
 #include "nn/kernels/pool.h"
 #include "nn/kernels/reference.h"
 
-#define KERNELS(name)                                                                          \
-    {                                                                                          \
-        tdo_reference_##name##_f32, tdo_reference_##name##_f64                                 \
-    }
-
-static int64_t pooled(int64_t in, int64_t window, int64_t stride, int64_t pad)
-{
-    return (in + pad - window) / stride + 1;
-}
-
 /* `x` is the unpooled image, `y` the pooled one. */
 static tdo_err check(const struct tdo_graph_node *n, const tdo_shape *x, const tdo_shape *y)
 {
@@ -24,9 +14,10 @@ static tdo_err check(const struct tdo_graph_node *n, const tdo_shape *x, const t
         x->rank == 4 && y->rank == 4 && x->dim[0] == y->dim[0] && x->dim[3] == y->dim[3];
     for (int i = 0; fits && i < 2; i++) {
         int64_t pad = p->pad[i] + p->pad[2 + i];
-        fits = p->stride[i] > 0 && p->window[i] > 0 && p->pad[i] < p->window[i] &&
-               p->pad[2 + i] < p->window[i] && x->dim[1 + i] + pad >= p->window[i] &&
-               y->dim[1 + i] == pooled(x->dim[1 + i], p->window[i], p->stride[i], pad);
+        fits =
+            p->stride[i] > 0 && p->window[i] > 0 && p->pad[i] < p->window[i] &&
+            p->pad[2 + i] < p->window[i] && x->dim[1 + i] + pad >= p->window[i] &&
+            y->dim[1 + i] == tdo_kernel_places(x->dim[1 + i], p->window[i], p->stride[i], pad);
     }
     if (!fits) {
         return TDO_FAIL(TDO_ERR_SHAPE, "%s: window %dx%d, stride %dx%d does not take %s to %s",
@@ -54,8 +45,10 @@ static tdo_err down_shape(const tdo_graph *g, struct tdo_graph_node *n)
     tdo_shape x = tdo_graph_shape(g, n->in[0]);
     if (x.rank == 4 && p->stride[0] > 0 && p->stride[1] > 0) {
         n->shape = TDO_SHAPE(
-            x.dim[0], pooled(x.dim[1], p->window[0], p->stride[0], p->pad[0] + p->pad[2]),
-            pooled(x.dim[2], p->window[1], p->stride[1], p->pad[1] + p->pad[3]), x.dim[3]);
+            x.dim[0],
+            tdo_kernel_places(x.dim[1], p->window[0], p->stride[0], p->pad[0] + p->pad[2]),
+            tdo_kernel_places(x.dim[2], p->window[1], p->stride[1], p->pad[1] + p->pad[3]),
+            x.dim[3]);
     }
     TDO_TRY(check(n, &x, &n->shape));
     return check_elements(g, n, &n->shape);
@@ -117,35 +110,37 @@ const struct tdo_op tdo_row_maxpool = {.name = "maxpool",
                                        .nin = 1,
                                        .shape = down_shape,
                                        .grad = maxpool_grad,
-                                       .reference = KERNELS(maxpool),
+                                       .reference = TDO_REFERENCE_PAIR(maxpool),
                                        .fast = {tdo_pool_maxpool}};
 const struct tdo_op tdo_row_maxpool_arg = {.name = "maxpool_arg",
                                            .nin = 1,
                                            .flags = TDO_OP_FLAT,
                                            .shape = down_shape,
-                                           .reference = KERNELS(maxpool_arg),
+                                           .reference = TDO_REFERENCE_PAIR(maxpool_arg),
                                            .fast = {tdo_pool_maxpool_arg}};
 const struct tdo_op tdo_row_window_gather = {.name = "window_gather",
                                              .nin = 2,
                                              .shape = down_shape,
                                              .grad = window_gather_grad,
-                                             .reference = KERNELS(window_gather)};
+                                             .reference = TDO_REFERENCE_PAIR(window_gather)};
 const struct tdo_op tdo_row_window_scatter = {.name = "window_scatter",
                                               .nin = 2,
                                               .shape = up_shape,
                                               .grad = window_scatter_grad,
-                                              .reference = KERNELS(window_scatter),
+                                              .reference = TDO_REFERENCE_PAIR(window_scatter),
                                               .fast = {tdo_pool_window_scatter}};
 const struct tdo_op tdo_row_avgpool = {.name = "avgpool",
                                        .nin = 1,
                                        .shape = down_shape,
                                        .grad = avgpool_grad,
-                                       .reference = KERNELS(avgpool)};
+                                       .reference = TDO_REFERENCE_PAIR(avgpool),
+                                       .fast = {tdo_pool_avgpool}};
 const struct tdo_op tdo_row_avgpool_dx = {.name = "avgpool_dx",
                                           .nin = 1,
                                           .shape = up_shape,
                                           .grad = avgpool_dx_grad,
-                                          .reference = KERNELS(avgpool_dx)};
+                                          .reference = TDO_REFERENCE_PAIR(avgpool_dx),
+                                          .fast = {tdo_pool_avgpool_dx}};
 
 static tdo_node windowed(tdo_graph *g, const struct tdo_op *op, int nin, const tdo_node *in,
                          const struct tdo_pool *pool, const int64_t size[2])
@@ -225,12 +220,12 @@ const struct tdo_op tdo_row_upsample = {.name = "upsample",
                                         .nin = 1,
                                         .shape = resize_shape,
                                         .grad = upsample_grad,
-                                        .reference = KERNELS(upsample)};
+                                        .reference = TDO_REFERENCE_PAIR(upsample)};
 const struct tdo_op tdo_row_upsample_dx = {.name = "upsample_dx",
                                            .nin = 1,
                                            .shape = resize_shape,
                                            .grad = upsample_dx_grad,
-                                           .reference = KERNELS(upsample_dx)};
+                                           .reference = TDO_REFERENCE_PAIR(upsample_dx)};
 
 static tdo_node resized(tdo_graph *g, const struct tdo_op *op, tdo_node x,
                         const int64_t size[2], bool corners)

@@ -24,7 +24,7 @@ const struct tdo_op tdo_row_random = {
     .nin = 1,
     .flags = TDO_OP_FLAT,
     .shape = random_shape,
-    .reference = {tdo_reference_random_f32, tdo_reference_random_f64},
+    .reference = TDO_REFERENCE_PAIR(random),
 };
 
 tdo_node tdo_op_random(tdo_graph *g, tdo_node key, const struct tdo_random *how)

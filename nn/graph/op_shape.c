@@ -4,11 +4,6 @@
 #include "nn/graph/ops.h"
 #include "nn/kernels/reference.h"
 
-#define KERNELS(name)                                                                          \
-    {                                                                                          \
-        tdo_reference_##name##_f32, tdo_reference_##name##_f64                                 \
-    }
-
 static tdo_err target_shape(const struct tdo_graph_node *n, const tdo_shape *small,
                             const tdo_shape *large)
 {
@@ -172,46 +167,52 @@ static void copy_grad(tdo_graph *g, tdo_node y, tdo_node gy, const bool *want, t
     gx[0] = gy;
 }
 
-const struct tdo_op tdo_row_sum = {
-    .name = "sum", .nin = 1, .shape = sum_shape, .grad = sum_grad, .reference = KERNELS(sum)};
+const struct tdo_op tdo_row_sum = {.name = "sum",
+                                   .nin = 1,
+                                   .shape = sum_shape,
+                                   .grad = sum_grad,
+                                   .reference = TDO_REFERENCE_PAIR(sum)};
 const struct tdo_op tdo_row_broadcast = {.name = "broadcast",
                                          .nin = 1,
                                          .shape = broadcast_shape,
                                          .grad = broadcast_grad,
-                                         .reference = KERNELS(broadcast)};
-const struct tdo_op tdo_row_pad = {
-    .name = "pad", .nin = 1, .shape = edge_shape, .grad = pad_grad, .reference = KERNELS(pad)};
+                                         .reference = TDO_REFERENCE_PAIR(broadcast)};
+const struct tdo_op tdo_row_pad = {.name = "pad",
+                                   .nin = 1,
+                                   .shape = edge_shape,
+                                   .grad = pad_grad,
+                                   .reference = TDO_REFERENCE_PAIR(pad)};
 const struct tdo_op tdo_row_slice = {.name = "slice",
                                      .nin = 1,
                                      .shape = edge_shape,
                                      .grad = slice_grad,
-                                     .reference = KERNELS(slice)};
+                                     .reference = TDO_REFERENCE_PAIR(slice)};
 const struct tdo_op tdo_row_concat = {.name = "concat",
                                       .nin = -1,
                                       .shape = concat_shape,
                                       .grad = concat_grad,
-                                      .reference = KERNELS(concat)};
+                                      .reference = TDO_REFERENCE_PAIR(concat)};
 const struct tdo_op tdo_row_reshape = {.name = "reshape",
                                        .nin = 1,
                                        .flags = TDO_OP_ALIAS,
                                        .shape = reshape_shape,
                                        .grad = reshape_grad,
-                                       .reference = KERNELS(copy)};
+                                       .reference = TDO_REFERENCE_PAIR(copy)};
 const struct tdo_op tdo_row_permute = {.name = "permute",
                                        .nin = 1,
                                        .shape = permute_shape,
                                        .grad = permute_grad,
-                                       .reference = KERNELS(permute)};
+                                       .reference = TDO_REFERENCE_PAIR(permute)};
 const struct tdo_op tdo_row_detach = {.name = "detach",
                                       .nin = 1,
                                       .flags = TDO_OP_ALIAS | TDO_OP_FLAT,
                                       .shape = like_operand,
-                                      .reference = KERNELS(copy)};
+                                      .reference = TDO_REFERENCE_PAIR(copy)};
 const struct tdo_op tdo_row_copy = {.name = "copy",
                                     .nin = 1,
                                     .shape = like_operand,
                                     .grad = copy_grad,
-                                    .reference = KERNELS(copy)};
+                                    .reference = TDO_REFERENCE_PAIR(copy)};
 
 static tdo_node targeted(tdo_graph *g, const struct tdo_op *op, tdo_node x, tdo_shape to)
 {

@@ -68,14 +68,14 @@ const struct tdo_op tdo_row_xent = {
     .shape = xent_shape,
     .grad = xent_grad,
     .expand = xent_expand,
-    .reference = {tdo_reference_xent_f32, tdo_reference_xent_f64},
+    .reference = TDO_REFERENCE_PAIR(xent),
 };
 const struct tdo_op tdo_row_xent_dz = {
     .name = "xent_dz",
     .nin = 3,
     .shape = xent_shape,
     .expand = xent_dz_expand,
-    .reference = {tdo_reference_xent_dz_f32, tdo_reference_xent_dz_f64},
+    .reference = TDO_REFERENCE_PAIR(xent_dz),
 };
 
 tdo_node tdo_op_xent(tdo_graph *g, tdo_node z, tdo_node t)

@@ -41,9 +41,10 @@ tdo_node tdo_op_sqrt(tdo_graph *g, tdo_node x);
 tdo_node tdo_op_tanh(tdo_graph *g, tdo_node x);
 tdo_node tdo_op_relu(tdo_graph *g, tdo_node x);
 tdo_node tdo_op_clip(tdo_graph *g, tdo_node x, double low, double high);
-tdo_node tdo_op_select(tdo_graph *g, tdo_node mask, tdo_node a, tdo_node b); /* mask != 0 ? a : b */
+tdo_node tdo_op_select(tdo_graph *g, tdo_node mask, tdo_node a,
+                       tdo_node b); /* mask != 0 ? a : b */
 tdo_node tdo_op_sign(tdo_graph *g, tdo_node x);
-tdo_node tdo_op_greater(tdo_graph *g, tdo_node a, tdo_node b); /* a > b, 1 or 0 */
+tdo_node tdo_op_greater(tdo_graph *g, tdo_node a, tdo_node b);             /* a > b, 1 or 0 */
 tdo_node tdo_op_inside(tdo_graph *g, tdo_node x, double low, double high); /* both ends in */
 tdo_node tdo_op_round(tdo_graph *g, tdo_node x); /* to nearest, ties to even */
 
@@ -54,7 +55,8 @@ tdo_node tdo_op_conv_dx(tdo_graph *g, tdo_node gy, tdo_node w, const struct tdo_
 tdo_node tdo_op_conv_dw(tdo_graph *g, tdo_node x, tdo_node gy, const struct tdo_conv *conv,
                         int64_t kh, int64_t kw);
 /* a[M,L] b[L,P], or their transposes as flagged. */
-tdo_node tdo_op_matmul(tdo_graph *g, tdo_node a, tdo_node b, bool transpose_a, bool transpose_b);
+tdo_node tdo_op_matmul(tdo_graph *g, tdo_node a, tdo_node b, bool transpose_a,
+                       bool transpose_b);
 
 /* Shapes. sum and broadcast: equal rank, dimensions 1 or equal. */
 tdo_node tdo_op_sum(tdo_graph *g, tdo_node x, tdo_shape to);
@@ -76,7 +78,8 @@ tdo_node tdo_op_argmax(tdo_graph *g, tdo_node x);
 /* Pooling over windows of [N,H,W,C], and bilinear resizing. */
 tdo_node tdo_op_maxpool(tdo_graph *g, tdo_node x, const struct tdo_pool *pool);
 tdo_node tdo_op_maxpool_arg(tdo_graph *g, tdo_node x, const struct tdo_pool *pool);
-tdo_node tdo_op_window_gather(tdo_graph *g, tdo_node x, tdo_node arg, const struct tdo_pool *pool);
+tdo_node tdo_op_window_gather(tdo_graph *g, tdo_node x, tdo_node arg,
+                              const struct tdo_pool *pool);
 tdo_node tdo_op_window_scatter(tdo_graph *g, tdo_node v, tdo_node arg,
                                const struct tdo_pool *pool, int64_t h, int64_t w);
 tdo_node tdo_op_avgpool(tdo_graph *g, tdo_node x, const struct tdo_pool *pool);

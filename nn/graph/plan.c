@@ -33,7 +33,8 @@ static bool computes(const struct tdo_graph_node *n)
 
 /* ---- steps ------------------------------------------------------------------------------------ */
 
-static tdo_err choose_kernel(const tdo_plan *p, const struct tdo_graph_node *n, struct tdo_step *s)
+static tdo_err choose_kernel(const tdo_plan *p, const struct tdo_graph_node *n,
+                             struct tdo_step *s)
 {
     for (int k = 0; k < 2 && !p->options.full && p->options.fast && !s->kernel.run; k++) {
         if (n->op->fast[k]) {
@@ -73,7 +74,8 @@ static tdo_err make_steps(tdo_plan *p)
     TDO_TRY(tdo_memory_new(p->size, &p->step));
     for (int body = 0; body < 2; body++) {
         for (tdo_node i = 0; i < p->size; i++) {
-            if (computes(tdo_graph_at(p->lowered.graph, i)) && p->lowered.prologue[i] == !body) {
+            if (computes(tdo_graph_at(p->lowered.graph, i)) &&
+                p->lowered.prologue[i] == !body) {
                 TDO_TRY(add_step(p, i));
             }
         }
@@ -115,8 +117,8 @@ static void last_reads(const tdo_plan *p, int *last)
 
 static int new_buffer(tdo_plan *p, int64_t bytes, int birth, int death)
 {
-    p->buffer[p->buffers] = (struct tdo_buffer){.bytes = round_up(bytes), .birth = birth,
-                                                .death = death};
+    p->buffer[p->buffers] =
+        (struct tdo_buffer){.bytes = round_up(bytes), .birth = birth, .death = death};
     return p->buffers++;
 }
 
@@ -177,7 +179,8 @@ static void make_buffers(tdo_plan *p, const int *last)
     for (int s = 0; s < p->steps; s++) {
         const tdo_node i = p->step[s].node;
         const struct tdo_graph_node *n = tdo_graph_at(p->lowered.graph, i);
-        const bool kept = s < p->prologue && last[i] >= p->prologue; /* for the body, every run */
+        const bool kept =
+            s < p->prologue && last[i] >= p->prologue; /* for the body, every run */
         int death = kept ? FOREVER : (last[i] < s ? s : last[i]);
         int b = last[i] == FOREVER ? -1 : reusable(p, &p->step[s], s);
         if (b < 0) {
@@ -208,7 +211,8 @@ static int by_size(const void *a, const void *b)
 }
 
 /* The lowest offset at which b meets none of the `placed` buffers that live with it. */
-static int64_t lowest_place(struct tdo_buffer *const *order, int placed, const struct tdo_buffer *b)
+static int64_t lowest_place(struct tdo_buffer *const *order, int placed,
+                            const struct tdo_buffer *b)
 {
     int64_t offset = 0;
     for (int again = 1; again;) {
@@ -296,7 +300,8 @@ static tdo_err build(tdo_plan *p, const tdo_graph *g, const tdo_node *output)
 {
     int *last = NULL;
     tdo_err err = TDO_OK;
-    TDO_GOTO(tdo_lower(g, p->outputs, output, p->options.fast && !p->options.full, &p->lowered));
+    TDO_GOTO(
+        tdo_lower(g, p->outputs, output, p->options.fast && !p->options.full, &p->lowered));
     p->size = tdo_graph_size(p->lowered.graph);
     TDO_GOTO(make_steps(p));
     TDO_GOTO(tdo_memory_new(p->size, &p->buffer_of));

@@ -18,6 +18,14 @@
 
 enum { TDO_MAX_IN = 16 };
 
+/* Places of a window of `window` elements that moves by `stride` over `size` elements with `pad`
+ * more of padding. */
+static inline int64_t tdo_kernel_places(int64_t size, int64_t window, int64_t stride,
+                                        int64_t pad)
+{
+    return (size + pad - window) / stride + 1;
+}
+
 /* Geometry of a convolution: y[N,OH,OW,K] from x[N,H,W,C] and w[K,C/groups,KH,KW].
  * size: H,W of x for conv_dx, KH,KW of w for conv_dw, unused for conv. */
 struct tdo_conv {
@@ -56,8 +64,8 @@ struct tdo_conv_fused {
  * and the convolution that reads it have in common. */
 struct tdo_conv_pack {
     struct tdo_conv_fused fused;
-    int32_t adjoint;              /* for conv_dx instead of conv */
-    int32_t x[4], w[4];           /* N,H,W,C and K,C/groups,KH,KW */
+    int32_t adjoint;    /* for conv_dx instead of conv */
+    int32_t x[4], w[4]; /* N,H,W,C and K,C/groups,KH,KW */
 };
 
 struct tdo_program; /* a fused pointwise chain, pointwise.h */
@@ -95,7 +103,7 @@ union tdo_attr {
     } target; /* broadcast, sum, reshape */
     struct {
         tdo_shape shape;
-        double value; /* of a constant */
+        double value;  /* of a constant */
         int64_t index; /* which input, which parameter */
     } leaf;
     struct {

@@ -122,7 +122,8 @@ TDO_CLONES static void train(const struct tdo_call *call)
 {
     const float *x = call->in[0], *gamma = call->in[1], *beta = call->in[2], *s = call->in[4];
     const struct view w = view_of(call, NULL);
-    float *restrict y = call->out, *restrict scale = call->scratch, *restrict shift = scale + w.C;
+    float *restrict y = call->out, *restrict scale = call->scratch,
+                    *restrict shift = scale + w.C;
     for (int64_t c = 0; c < w.C; c++) {
         const double a = (double)gamma[c] / sqrt((double)s[w.C + c] + call->attr->real.a);
         scale[c] = (float)a;
@@ -176,8 +177,8 @@ TDO_CLONES static void dx(const struct tdo_call *call)
     }
 }
 
-static tdo_err prepare(const struct tdo_call *call, struct tdo_kernel *kernel, tdo_kernel_fn *run,
-                       int vectors)
+static tdo_err prepare(const struct tdo_call *call, struct tdo_kernel *kernel,
+                       tdo_kernel_fn *run, int vectors)
 {
     const tdo_shape *x = call->in_shape[0];
     *kernel = (struct tdo_kernel){

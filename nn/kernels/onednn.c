@@ -175,8 +175,9 @@ static tdo_err describe(const struct tdo_conv_pack *p, struct tensors *t)
         t->after[i] = c->pad[2 + i];
     }
     dnnl_dims_t x = {p->x[0], p->x[3], p->x[1], p->x[2]}, bias = {K};
-    dnnl_dims_t y = {p->x[0], K, (p->x[1] + c->pad[0] + c->pad[2] - R) / c->stride[0] + 1,
-                     (p->x[2] + c->pad[1] + c->pad[3] - S) / c->stride[1] + 1};
+    dnnl_dims_t y = {p->x[0], K,
+                     tdo_kernel_places(p->x[1], R, c->stride[0], c->pad[0] + c->pad[2]),
+                     tdo_kernel_places(p->x[2], S, c->stride[1], c->pad[1] + c->pad[3])};
     dnnl_dims_t grouped = {g, K / g, C, R, S}, single = {K, C, R, S};
     dnnl_dim_t *w = g > 1 ? grouped : single;
     const int rank = g > 1 ? 5 : 4;

@@ -42,11 +42,11 @@ static tdo_err decline(struct tdo_kernel *kernel)
     return TDO_OK;
 }
 
-#define DECLINED(name)                                                                           \
-    tdo_err tdo_onednn_##name(const struct tdo_call *call, struct tdo_kernel *kernel)            \
-    {                                                                                            \
-        (void)call;                                                                              \
-        return decline(kernel);                                                                  \
+#define DECLINED(name)                                                                         \
+    tdo_err tdo_onednn_##name(const struct tdo_call *call, struct tdo_kernel *kernel)          \
+    {                                                                                          \
+        (void)call;                                                                            \
+        return decline(kernel);                                                                \
     }
 DECLINED(pack)
 DECLINED(conv)

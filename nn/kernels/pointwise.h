@@ -25,21 +25,21 @@ struct tdo_tiles {
     tdo_tile64 *f64;
 };
 
-#define TDO_POINTWISE(X)                                                                         \
-    X(add)                                                                                       \
-    X(mul)                                                                                       \
-    X(div)                                                                                       \
-    X(affine)                                                                                    \
-    X(exp)                                                                                       \
-    X(log)                                                                                       \
-    X(sqrt)                                                                                      \
-    X(tanh)                                                                                      \
-    X(relu)                                                                                      \
-    X(clip)                                                                                      \
-    X(select)                                                                                    \
-    X(sign)                                                                                      \
-    X(greater)                                                                                   \
-    X(inside)                                                                                    \
+#define TDO_POINTWISE(X)                                                                       \
+    X(add)                                                                                     \
+    X(mul)                                                                                     \
+    X(div)                                                                                     \
+    X(affine)                                                                                  \
+    X(exp)                                                                                     \
+    X(log)                                                                                     \
+    X(sqrt)                                                                                    \
+    X(tanh)                                                                                    \
+    X(relu)                                                                                    \
+    X(clip)                                                                                    \
+    X(select)                                                                                  \
+    X(sign)                                                                                    \
+    X(greater)                                                                                 \
+    X(inside)                                                                                  \
     X(round)
 #define X(name) extern const struct tdo_tiles tdo_tiles_##name;
 TDO_POINTWISE(X)

@@ -1,4 +1,4 @@
-/* Max pooling, all channels of a place at once. See pool.h; ties and NaN as the reference. */
+/* Pooling, all channels of a place at once. See pool.h; ties and NaN as the reference. */
 #include "nn/kernels/pool.h"
 
 #include <string.h>
@@ -76,7 +76,8 @@ static void maxpool(const struct tdo_call *call)
     const float *x = call->in[0];
     float *out = call->out;
     for (int64_t i = 0; i < places_of(call->out_shape); i++, out += C) {
-        const struct place p = place_of(&call->attr->pool, call->in_shape[0], call->out_shape, i);
+        const struct place p =
+            place_of(&call->attr->pool, call->in_shape[0], call->out_shape, i);
         bool first = true;
         for (int64_t e = 0; e < elements_of(p.pool); e++) {
             const int64_t from = element_of(&p, e);
@@ -96,7 +97,8 @@ static void maxpool_arg(const struct tdo_call *call)
     const float *x = call->in[0];
     float *out = call->out, *best = call->scratch;
     for (int64_t i = 0; i < places_of(call->out_shape); i++, out += C) {
-        const struct place p = place_of(&call->attr->pool, call->in_shape[0], call->out_shape, i);
+        const struct place p =
+            place_of(&call->attr->pool, call->in_shape[0], call->out_shape, i);
         bool first = true;
         for (int64_t e = 0; e < elements_of(p.pool); e++) {
             const int64_t from = element_of(&p, e);
@@ -120,7 +122,8 @@ static void window_scatter(const struct tdo_call *call)
     float *out = call->out;
     memset(out, 0, (size_t)tdo_shape_count(call->out_shape) * sizeof *out);
     for (int64_t i = 0; i < places_of(call->in_shape[0]); i++, g += C, arg += C) {
-        const struct place p = place_of(&call->attr->pool, call->out_shape, call->in_shape[0], i);
+        const struct place p =
+            place_of(&call->attr->pool, call->out_shape, call->in_shape[0], i);
         for (int64_t e = 0; e < elements_of(p.pool); e++) {
             const int64_t to = element_of(&p, e);
             if (to >= 0) {
@@ -128,6 +131,69 @@ static void window_scatter(const struct tdo_call *call)
             }
         }
     }
+}
+
+TDO_CLONES static void add_scaled(int64_t C, float *restrict to, const float *restrict x,
+                                  float scale)
+{
+    for (int64_t c = 0; c < C; c++) {
+        to[c] += x[c] * scale;
+    }
+}
+
+/* 1 / how many elements the average of a place counts */
+static float share_of(const struct place *p)
+{
+    int64_t counted = 0;
+    for (int64_t e = 0; e < elements_of(p->pool); e++) {
+        counted += p->pool->count_pad || element_of(p, e) >= 0;
+    }
+    return 1.0F / (float)counted;
+}
+
+/* Both directions visit the same pairs: x [N,H,W,C] and window means y [N,OH,OW,C]. */
+static void average(const struct tdo_call *call, bool adjoint)
+{
+    const tdo_shape *image = adjoint ? call->out_shape : call->in_shape[0];
+    const tdo_shape *pooled = adjoint ? call->in_shape[0] : call->out_shape;
+    const int64_t C = image->dim[3];
+    const float *in = call->in[0];
+    float *out = call->out;
+    memset(out, 0, (size_t)tdo_shape_count(call->out_shape) * sizeof *out);
+    for (int64_t i = 0; i < places_of(pooled); i++) {
+        const struct place p = place_of(&call->attr->pool, image, pooled, i);
+        const float share = share_of(&p);
+        for (int64_t e = 0; e < elements_of(p.pool); e++) {
+            const int64_t at = element_of(&p, e);
+            if (at >= 0) {
+                add_scaled(C, out + (adjoint ? at : i * C), in + (adjoint ? i * C : at), share);
+            }
+        }
+    }
+}
+
+static void avgpool(const struct tdo_call *call)
+{
+    average(call, false);
+}
+
+static void avgpool_dx(const struct tdo_call *call)
+{
+    average(call, true);
+}
+
+tdo_err tdo_pool_avgpool(const struct tdo_call *call, struct tdo_kernel *kernel)
+{
+    (void)call;
+    *kernel = (struct tdo_kernel){.run = avgpool};
+    return TDO_OK;
+}
+
+tdo_err tdo_pool_avgpool_dx(const struct tdo_call *call, struct tdo_kernel *kernel)
+{
+    (void)call;
+    *kernel = (struct tdo_kernel){.run = avgpool_dx};
+    return TDO_OK;
 }
 
 tdo_err tdo_pool_maxpool(const struct tdo_call *call, struct tdo_kernel *kernel)

@@ -14,7 +14,8 @@ static tdo_node build(struct tdo_build *b, tdo_node x, const struct tdo_model_sp
 
 const struct tdo_model tdo_model_lenet = {
     .name = "lenet",
-    .help = "two 5x5 convolutions (20, 50) with max pooling, 500 units; no ReLU behind convolutions",
+    .help = "two 5x5 convolutions (20, 50) with max pooling, 500 units; no ReLU behind "
+            "convolutions",
     .cite = "Yan et al. 2018 (Deep Defense), section 4.1",
     .usual = {28, 28, 1},
     .weight_init = TDO_INIT_FAN_IN_UNIFORM,

@@ -18,8 +18,8 @@ struct tdo_model_spec {
 /* A row of models.def. */
 struct tdo_model {
     const char *name, *help, *cite;
-    bool shortcut;                     /* does it read spec->shortcut? */
-    int64_t usual[3];                  /* height, width, channels of the images it was made for */
+    bool shortcut;    /* does it read spec->shortcut? */
+    int64_t usual[3]; /* height, width, channels of the images it was made for */
     enum tdo_init weight_init, bias_init;
     /* x [N,H,W,C] behind the input layer -> logits [N,classes]. */
     tdo_node (*build)(struct tdo_build *b, tdo_node x, const struct tdo_model_spec *spec);
@@ -29,7 +29,7 @@ struct tdo_model {
 #include "nn/models/models.def"
 #undef MODEL
 
-extern const struct tdo_model *const tdo_model_table[]; /* NULL-ended */
+extern const struct tdo_model *const tdo_model_table[];   /* NULL-ended */
 const struct tdo_model *tdo_model_find(const char *name); /* NULL if absent */
 
 /* Pixels [N,H,W,C] in [0,1] -> logits [N,classes]; the modes are b's. A spec that does not fit the

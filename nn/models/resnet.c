@@ -27,8 +27,8 @@ static tdo_node shortcut_a(struct tdo_build *b, tdo_node x, int64_t channels, in
     return tdo_op_pad(b->g, x, (int64_t[]){0, 0, 0, 0}, (int64_t[]){0, 0, 0, more});
 }
 
-static tdo_node basic_block(struct tdo_build *b, const char *prefix, tdo_node x, int64_t channels,
-                            int stride, char shortcut)
+static tdo_node basic_block(struct tdo_build *b, const char *prefix, tdo_node x,
+                            int64_t channels, int stride, char shortcut)
 {
     const struct tdo_layer_conv first = tdo_layer_square(3, stride, 1, false);
     const struct tdo_layer_conv second = tdo_layer_square(3, 1, 1, false);

@@ -15,32 +15,33 @@
 #include "nn/models/models.h"
 
 /* Multiply-adds of one core: 16 independent chains of vectors. */
-#define PEAK(name, isa, vector, set, fma, first, lanes)                                          \
-    __attribute__((target(isa))) static double name(void)                                        \
-    {                                                                                            \
-        enum { TURNS = 1000000, CHAINS = 16 };                                                   \
-        vector a[CHAINS];                                                                        \
-        const vector b = set(0.999F), c = set(0.001F);                                           \
-        double best = 0;                                                                         \
-        for (int k = 0; k < CHAINS; k++) {                                                       \
-            a[k] = set((float)k);                                                                \
-        }                                                                                        \
-        for (int round = 0; round < 50; round++) {                                               \
-            const double begin = tdo_log_now();                                                  \
-            for (int i = 0; i < TURNS; i++) {                                                    \
-                for (int k = 0; k < CHAINS; k++) {                                               \
-                    a[k] = fma(a[k], b, c);                                                      \
-                }                                                                                \
-            }                                                                                    \
-            const double rate = 2.0 * TURNS * CHAINS * (lanes) / (tdo_log_now() - begin) * 1e-9; \
-            best = rate > best ? rate : best;                                                    \
-        }                                                                                        \
-        for (int k = 1; k < CHAINS; k++) {                                                       \
-            a[0] = fma(a[k], b, a[0]);                                                           \
-        }                                                                                        \
-        volatile float sink = first(a[0]);                                                       \
-        (void)sink;                                                                              \
-        return best;                                                                             \
+#define PEAK(name, isa, vector, set, fma, first, lanes)                                        \
+    __attribute__((target(isa))) static double name(void)                                      \
+    {                                                                                          \
+        enum { TURNS = 1000000, CHAINS = 16 };                                                 \
+        vector a[CHAINS];                                                                      \
+        const vector b = set(0.999F), c = set(0.001F);                                         \
+        double best = 0;                                                                       \
+        for (int k = 0; k < CHAINS; k++) {                                                     \
+            a[k] = set((float)k);                                                              \
+        }                                                                                      \
+        for (int round = 0; round < 50; round++) {                                             \
+            const double begin = tdo_log_now();                                                \
+            for (int i = 0; i < TURNS; i++) {                                                  \
+                for (int k = 0; k < CHAINS; k++) {                                             \
+                    a[k] = fma(a[k], b, c);                                                    \
+                }                                                                              \
+            }                                                                                  \
+            const double rate =                                                                \
+                2.0 * TURNS * CHAINS * (lanes) / (tdo_log_now() - begin) * 1e-9;               \
+            best = rate > best ? rate : best;                                                  \
+        }                                                                                      \
+        for (int k = 1; k < CHAINS; k++) {                                                     \
+            a[0] = fma(a[k], b, a[0]);                                                         \
+        }                                                                                      \
+        volatile float sink = first(a[0]);                                                     \
+        (void)sink;                                                                            \
+        return best;                                                                           \
     }
 PEAK(peak_avx512, "avx512f", __m512, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_cvtss_f32, 16)
 PEAK(peak_avx2, "avx2,fma", __m256, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_cvtss_f32, 8)
@@ -72,7 +73,8 @@ static tdo_err measure(const char *name, int64_t batch, double seconds)
     TDO_GOTO(tdo_params_new(&params));
     TDO_GOTO(tdo_rounded_new(0.25, &table));
     b = (struct tdo_build){.g = g, .params = params, .norm = TDO_NORM_RUNNING};
-    tdo_node raw = tdo_op_input(g, "raw", TDO_SHAPE(batch, spec.height, spec.width, spec.channels));
+    tdo_node raw =
+        tdo_op_input(g, "raw", TDO_SHAPE(batch, spec.height, spec.width, spec.channels));
     tdo_node keys = tdo_op_key(g, "keys", batch);
     const struct tdo_noise noise = {.law = TDO_NOISE_ROUNDED,
                                     .sigma = 0.25,

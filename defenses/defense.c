@@ -143,15 +143,6 @@ static tdo_err recall_row(const tdo_json *row, int64_t at, tdo_config *c)
     return TDO_OK;
 }
 
-/* Row i cannot be had: it is not as it should be, or memory was short. */
-static tdo_err no_row(int64_t i)
-{
-    if (tdo_error_last()->code == TDO_ERR_MEMORY) {
-        return TDO_ERR_MEMORY;
-    }
-    return TDO_FAIL(TDO_ERR_FORMAT, "model file: defense %lld has no name", (long long)i);
-}
-
 tdo_err tdo_defense_recall(const tdo_json *description, tdo_config *c)
 {
     char names[512] = "defense=";
@@ -160,7 +151,9 @@ tdo_err tdo_defense_recall(const tdo_json *description, tdo_config *c)
         const char *name = NULL;
         if (!tdo_json_at(description, i, &row) || !tdo_json_get_text(row, "name", &name)) {
             tdo_json_free(&row);
-            return no_row(i);
+            TDO_TRY(tdo_json_check(description));
+            return TDO_FAIL(TDO_ERR_FORMAT, "model file: defense %lld has no name",
+                            (long long)i);
         }
         snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? "," : "",
                  name);
@@ -170,7 +163,7 @@ tdo_err tdo_defense_recall(const tdo_json *description, tdo_config *c)
     for (int64_t i = 0; i < tdo_json_size(description); i++) {
         tdo_json *row = NULL;
         bool there = tdo_json_at(description, i, &row);
-        tdo_err err = there ? recall_row(row, i, c) : no_row(i);
+        tdo_err err = there ? recall_row(row, i, c) : tdo_json_check(description);
         tdo_json_free(&row);
         TDO_TRY(err);
     }

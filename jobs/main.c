@@ -2,6 +2,7 @@
  *
  * Exit code: 0 done, 2 wrong command line or configuration, 1 anything else that fails, 3 stopped
  * early, start again to go on. It is the same on all ranks. */
+#include <signal.h>
 #include <string.h>
 
 #include "jobs/job.h"
@@ -78,6 +79,7 @@ static tdo_err run(int argc, char **argv, struct tdo_job_context *context)
 int main(int argc, char **argv)
 {
     struct tdo_job_context context = {0};
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write(2), not the end */
     tdo_err err = run(argc, argv, &context);
     tdo_comm_report(context.comm, err);
     tdo_config_free(&context.config);

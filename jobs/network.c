@@ -107,12 +107,6 @@ done:
     return err;
 }
 
-/* A look-up in JSON that was short of memory looks like an absent key; the record knows better. */
-static bool starved(void)
-{
-    return tdo_error_last()->code == TDO_ERR_MEMORY;
-}
-
 /* Numbers of a JSON array; -1 if it is none or too long. */
 static int read_numbers(const tdo_json *j, const char *key, double *out, int room)
 {
@@ -156,11 +150,12 @@ static tdo_err recall_spec(const char *path, struct tdo_network *n, const char *
     tdo_json_free(&input);
     tdo_json_free(&data);
     tdo_json_free(&model);
-    if (!fine && !starved()) {
+    TDO_TRY(tdo_json_check(n->description));
+    if (!fine) {
         return TDO_FAIL(TDO_ERR_FORMAT, "%s: its description of the network is incomplete",
                         path);
     }
-    return fine ? TDO_OK : TDO_ERR_MEMORY;
+    return TDO_OK;
 }
 
 static tdo_err recall_defenses(const char *path, struct tdo_network *n)
@@ -171,12 +166,10 @@ static tdo_err recall_defenses(const char *path, struct tdo_network *n)
     TDO_GOTO(tdo_config_new(&tdo_job_schema, &c));
     if (tdo_json_get(n->description, "defense", &list)) {
         TDO_GOTO(tdo_defense_recall(list, c));
-    } else if (starved()) {
-        err = TDO_ERR_MEMORY;
-        goto done;
-    } else if (tdo_json_has(n->description, "defense")) {
-        err = TDO_FAIL(TDO_ERR_FORMAT, "%s: its list of defenses is no list", path);
-        goto done;
+    }
+    TDO_GOTO(tdo_json_check(n->description));
+    if (!list && tdo_json_has(n->description, "defense")) {
+        TDO_GOTO(TDO_FAIL(TDO_ERR_FORMAT, "%s: its list of defenses is no list", path));
     }
     err = tdo_defense_read(c, 0, &n->defenses);
 done:

@@ -189,13 +189,10 @@ static tdo_err move(const char *from, const char *to)
  * damaged newest must not push out the good one before. */
 static tdo_err rotate(const char *part, const char *newest, const char *older)
 {
-    if (tdo_file_exists(newest)) {
-        if (tdo_seal_check(newest) == TDO_OK) {
-            TDO_TRY(move(newest, older));
-        } else {
-            tdo_error_clear();
-        }
+    if (tdo_file_exists(newest) && tdo_seal_check(newest) == TDO_OK) {
+        TDO_TRY(move(newest, older));
     }
+    tdo_error_clear(); /* a bad seal was told when the file was read */
     return move(part, newest);
 }
 

@@ -267,24 +267,29 @@ static tdo_err read_and_share(tdo_comm *comm, const char *dir,
     return *found ? share(comm, parts, n) : TDO_OK;
 }
 
+/* Which parts are to be allocated? */
+static tdo_err choose_ours(const struct tdo_checkpoint_part *parts, int n, bool **ours)
+{
+    TDO_TRY(tdo_checkpoint_check(parts, n, -1));
+    TDO_TRY(tdo_memory_new(n, ours));
+    for (int i = 0; i < n; i++) {
+        (*ours)[i] = parts[i].count < 0;
+        if ((*ours)[i] != !parts[i].data && parts[i].count != 0) {
+            return TDO_FAIL(TDO_ERR_BUG, "checkpoint part '%s': data for a known count only",
+                            parts[i].name);
+        }
+    }
+    return TDO_OK;
+}
+
 tdo_err tdo_checkpoint_read(tdo_comm *comm, const char *dir, struct tdo_checkpoint_part *parts,
                             int n, bool *found)
 {
     bool *ours = NULL; /* [n] whose data we allocate */
     *found = false;
-    tdo_err err = tdo_checkpoint_check(parts, n, -1);
+    tdo_err err = tdo_comm_agree(comm, choose_ours(parts, n, &ours));
     if (err == TDO_OK) {
-        err = tdo_memory_new(n, &ours);
-    }
-    for (int i = 0; i < n && err == TDO_OK; i++) {
-        ours[i] = parts[i].count < 0;
-        if (ours[i] != !parts[i].data && parts[i].count != 0) {
-            err = TDO_FAIL(TDO_ERR_BUG, "checkpoint part '%s': data for a known count only",
-                           parts[i].name);
-        }
-    }
-    err = tdo_comm_agree(comm, err);
-    if (err == TDO_OK) {
+        TDO_ASSERT(ours != NULL);
         err = read_and_share(comm, dir, parts, n, ours, found);
         if (err != TDO_OK) {
             reset(parts, n, ours);

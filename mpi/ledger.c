@@ -60,29 +60,32 @@ static int compare_segments(const void *a, const void *b)
     return x->rank < y->rank ? -1 : x->rank > y->rank;
 }
 
-static tdo_err list_open(DIR *d, const char *dir, struct tdo_ledger_segment **out,
+/* Put one more behind `count` others; room grows in powers of two. */
+static tdo_err add_segment(struct tdo_ledger_segment s, struct tdo_ledger_segment **list,
+                           int64_t *count)
+{
+    if ((*count & (*count - 1)) == 0) {
+        TDO_TRY(tdo_memory_grow(*count, *count > 0 ? 2 * *count : 1, list));
+    }
+    (*list)[(*count)++] = s;
+    return TDO_OK;
+}
+
+static tdo_err list_open(DIR *d, const char *dir, struct tdo_ledger_segment **list,
                          int64_t *count)
 {
-    int64_t room = 0;
-    for (;;) {
-        errno = 0;
-        const struct dirent *entry = readdir(d);
-        struct tdo_ledger_segment s;
-        if (!entry && errno != 0) {
-            return TDO_FAIL(TDO_ERR_FILE, "%s: cannot be read: %s", dir, strerror(errno));
+    struct tdo_ledger_segment s;
+    errno = 0;
+    for (const struct dirent *e = readdir(d); e; errno = 0, e = readdir(d)) {
+        tdo_err err = parse_name(e->d_name, &s) ? add_segment(s, list, count) : TDO_OK;
+        if (err != TDO_OK) {
+            return err;
         }
-        if (!entry) {
-            return TDO_OK;
-        }
-        if (!parse_name(entry->d_name, &s)) {
-            continue;
-        }
-        if (*count == room) {
-            TDO_TRY(tdo_memory_grow(room, 2 * room + 64, out));
-            room = 2 * room + 64;
-        }
-        (*out)[(*count)++] = s;
     }
+    if (errno != 0) {
+        return TDO_FAIL(TDO_ERR_FILE, "%s: cannot be read: %s", dir, strerror(errno));
+    }
+    return TDO_OK;
 }
 
 tdo_err tdo_ledger_list(const char *ledger_dir, struct tdo_ledger_segment **out, int64_t *count)
@@ -162,6 +165,7 @@ tdo_err tdo_ledger_open(tdo_comm *comm, const char *dir, uint64_t context, doubl
         err = comm->rank == 0 ? choose_start(dir, ledger_dir, &start) : TDO_OK;
     }
     TDO_GOTO(tdo_comm_agree(comm, err));
+    TDO_ASSERT(l != NULL);
     tdo_comm_broadcast(comm, &start, (int64_t)sizeof start);
     const struct tdo_ledger_segment segment = {start, comm->rank};
     TDO_GOTO(tdo_comm_agree(comm, create(l, ledger_dir, segment, context)));

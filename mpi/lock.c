@@ -30,12 +30,13 @@ static struct flock whole_file(void)
 static void write_note(int fd)
 {
     char note[NOTE] = "";
-    if (gethostname(note, sizeof note - 2) == 0) {
-        strcat(note, "\n");
-        if (ftruncate(fd, 0) != 0 || pwrite(fd, note, strlen(note), 0) < 0) {
-            return;
-        }
+    if (gethostname(note, sizeof note - 2) != 0) {
+        return;
     }
+    size_t length = strlen(note);
+    note[length] = '\n';
+    bool written = ftruncate(fd, 0) == 0 && pwrite(fd, note, length + 1, 0) > 0;
+    (void)written;
 }
 
 /* " on <host>" as the holder wrote it, or nothing if that is no host name. */

@@ -102,12 +102,6 @@ struct model_file {
     tdo_json *header;
 };
 
-/* A look-up in JSON that was short of memory looks like an absent key; the record knows better. */
-static bool starved(void)
-{
-    return tdo_error_last()->code == TDO_ERR_MEMORY;
-}
-
 static void close_file(struct model_file *f)
 {
     tdo_memory_free(&f->bytes);
@@ -147,8 +141,8 @@ tdo_err tdo_safetensors_describe(const char *path, tdo_json **out)
     if (err == TDO_OK && tdo_json_get(f.header, "__metadata__", &meta) &&
         tdo_json_get_text(meta, "testudo", &text)) {
         err = tdo_json_parse(text, strlen(text), path, out);
-    } else if (err == TDO_OK && starved()) {
-        err = TDO_ERR_MEMORY;
+    } else if (err == TDO_OK) {
+        err = tdo_json_check(f.header);
     }
     tdo_json_free(&meta);
     close_file(&f);
@@ -181,9 +175,7 @@ static tdo_err read_place(const struct model_file *f, const tdo_json *entry, str
         tdo_json_free(&item);
     }
     tdo_json_free(&list);
-    if (!fine && starved()) {
-        return TDO_ERR_MEMORY;
-    }
+    TDO_TRY(tdo_json_check(entry));
     if (!fine || !tdo_json_get_text(entry, "dtype", &t->dtype) || place[0] < 0 ||
         place[1] < place[0] || place[1] > f->size - f->data) {
         return TDO_FAIL(TDO_ERR_FORMAT,
@@ -256,9 +248,8 @@ static tdo_err take_tensor(struct model_file *f, const char *name, tdo_params *p
     struct tensor t = {.name = name};
     tdo_json *entry = NULL;
     if (!tdo_json_get(f->header, name, &entry)) {
-        return starved()
-                   ? TDO_ERR_MEMORY
-                   : TDO_FAIL(TDO_ERR_FORMAT, "%s: tensor %s is unreadable", f->path, name);
+        TDO_TRY(tdo_json_check(f->header));
+        return TDO_FAIL(TDO_ERR_FORMAT, "%s: tensor %s is unreadable", f->path, name);
     }
     tdo_err err = read_place(f, entry, &t);
     const int64_t index = tdo_params_find(p, name);

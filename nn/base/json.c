@@ -90,7 +90,7 @@ void tdo_json_free(tdo_json **j)
     tdo_memory_free(j);
 }
 
-static void fail(tdo_json *j, tdo_err code, const char *key, const char *why)
+static void fail(const tdo_json *j, tdo_err code, const char *key, const char *why)
 {
     if (j->fault->code == TDO_OK) {
         j->fault->code = code;
@@ -255,7 +255,11 @@ bool tdo_json_has(const tdo_json *j, const char *key)
 static bool view(const tdo_json *j, json_t *node, tdo_json **value)
 {
     tdo_json *v = NULL;
-    if (!node || wrap(json_incref(node), j->fault, &v) != TDO_OK) {
+    if (!node) {
+        return false;
+    }
+    if (wrap(json_incref(node), j->fault, &v) != TDO_OK) {
+        fail(j, TDO_ERR_MEMORY, "a look-up", "out of memory");
         return false;
     }
     *value = v;
@@ -315,15 +319,21 @@ bool tdo_json_text_of(const tdo_json *j, const char **value)
     return j && as_text(j->node, value);
 }
 
-tdo_err tdo_json_text(const tdo_json *j, int indent, char **text)
+tdo_err tdo_json_check(const tdo_json *j)
 {
-    *text = NULL;
     if (!j) {
         return TDO_FAIL(TDO_ERR_MEMORY, "JSON without a value (out of memory before)");
     }
     if (j->fault->code != TDO_OK) {
         return TDO_FAIL(j->fault->code, "JSON value '%s': %s", j->fault->key, j->fault->why);
     }
+    return TDO_OK;
+}
+
+tdo_err tdo_json_text(const tdo_json *j, int indent, char **text)
+{
+    *text = NULL;
+    TDO_TRY(tdo_json_check(j));
     size_t flags = JSON_INDENT((size_t)indent) | JSON_REAL_PRECISION(17) | JSON_ENCODE_ANY;
     size_t bytes = json_dumpb(j->node, NULL, 0, flags);
     if (bytes == 0) {

@@ -58,6 +58,10 @@ bool tdo_json_int(const tdo_json *j, int64_t *value);
 bool tdo_json_real(const tdo_json *j, double *value);
 bool tdo_json_text_of(const tdo_json *j, const char **value);
 
+/* TDO_OK, or what went wrong first in this tree: a setter that failed, or a look-up that was short
+ * of memory and so looked like an absent key. */
+TDO_MUST tdo_err tdo_json_check(const tdo_json *j);
+
 /* The text, on one line (indent 0) or indented (2 for files), without a newline at its end.
  * Owner: caller, tdo_memory_free. Reals are printed with 17 significant digits, so they come
  * back bit-equal. Errors: TDO_ERR_MEMORY; TDO_ERR_FORMAT for what a setter could not store,

@@ -110,12 +110,12 @@ static tdo_err describe_row(const struct tdo_defense_use *use, tdo_json **out)
     return TDO_OK;
 }
 
-tdo_err tdo_defense_describe(const struct tdo_defenses *d, tdo_json **out)
+static tdo_err describe_rows(const struct tdo_defenses *d, bool all, tdo_json **out)
 {
     TDO_TRY(tdo_json_array(out));
     for (int i = 0; i < d->count; i++) {
         tdo_json *row = NULL;
-        if (d->use[i].row->network) {
+        if (all || d->use[i].row->network) {
             tdo_err err = describe_row(&d->use[i], &row);
             if (err != TDO_OK) {
                 tdo_json_free(out);
@@ -125,6 +125,16 @@ tdo_err tdo_defense_describe(const struct tdo_defenses *d, tdo_json **out)
         }
     }
     return TDO_OK;
+}
+
+tdo_err tdo_defense_settings(const struct tdo_defenses *d, tdo_json **out)
+{
+    return describe_rows(d, true, out);
+}
+
+tdo_err tdo_defense_describe(const struct tdo_defenses *d, tdo_json **out)
+{
+    return describe_rows(d, false, out);
 }
 
 /* `defense.<at>.<key>=<value>` for each option of a row. */

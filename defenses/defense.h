@@ -63,6 +63,10 @@ void tdo_defense_free(struct tdo_defenses *d);
 tdo_node tdo_defense_augment(const struct tdo_defenses *d, tdo_graph *g, tdo_node raw, bool u8,
                              tdo_node keys);
 
+/* All rows with the values of their options, in list order, as JSON: what training depends on.
+ * Owner of *out: caller. */
+TDO_MUST tdo_err tdo_defense_settings(const struct tdo_defenses *d, tdo_json **out);
+
 /* The rows that live in the network, as JSON for the model file; and back, as arguments for a
  * config over a schema that has the list. Owner of *out: caller. */
 TDO_MUST tdo_err tdo_defense_describe(const struct tdo_defenses *d, tdo_json **out);

@@ -105,12 +105,31 @@ static tdo_err prepare(struct tdo_job_context *x, struct certifying *c)
     return tdo_memory_new(c->sampling.images, &c->certificate);
 }
 
+/* What recorded votes must match: everything that can change a vote of a given draw, and how
+ * draws are numbered. Not the batch, ranks or threads. */
+static tdo_err make_context(struct certifying *c)
+{
+    char text[512];
+    uint64_t network = 0;
+    TDO_TRY(tdo_comm_agree(c->run.comm, tdo_network_hash(&c->net, &network)));
+    snprintf(text, sizeof text,
+             "certify noise=%d sigma=%.17g seed=%u split=%d skip=%lld n0=%lld n=%lld hash=%d "
+             "network=%llx data=%llx isa=%s",
+             (int)c->sampling.law, c->o.sigma, (unsigned)c->sampling.seed,
+             (int)c->sampling.split, (long long)c->sampling.skip, (long long)c->o.n0,
+             (long long)c->o.n, (int)c->sampling.hash, (unsigned long long)network,
+             (unsigned long long)tdo_dataset_info(c->data)->hash, c->run.isa);
+    c->sampling.dir = c->run.dir;
+    return tdo_run_context(&c->run, text, &c->sampling.context);
+}
+
 static tdo_err open_all(struct tdo_job_context *x, struct certifying *c)
 {
     TDO_TRY(tdo_comm_agree(x->comm, read_options(x, c)));
     TDO_TRY(tdo_run_begin(x, "certify", TDO_JOB_certify, "votes.tsv", &c->run));
     TDO_TRY(tdo_dataset_open(x->comm, tdo_config_text(x->config, "data.file"), &c->data));
     TDO_TRY(tdo_comm_agree(x->comm, prepare(x, c)));
+    TDO_TRY(make_context(c));
     return tdo_comm_agree(
         x->comm, tdo_sampler_new(x->comm, &c->net, c->data, &c->sampling, &c->sampler));
 }

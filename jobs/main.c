@@ -79,7 +79,8 @@ static tdo_err run(int argc, char **argv, struct tdo_job_context *context)
 int main(int argc, char **argv)
 {
     struct tdo_job_context context = {0};
-    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of write(2), not the end */
+    signal(SIGXFSZ,
+           SIG_IGN); /* a file that may not grow is an error of write(2), not the end */
     tdo_err err = run(argc, argv, &context);
     tdo_comm_report(context.comm, err);
     tdo_config_free(&context.config);

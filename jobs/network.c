@@ -6,6 +6,7 @@
 #include "jobs/network.h"
 
 #include <string.h>
+#include <xxhash.h>
 
 #include "jobs/job.h"
 #include "nn/safetensors.h"
@@ -299,4 +300,18 @@ done:
 tdo_err tdo_network_save(const struct tdo_network *n, const char *path)
 {
     return tdo_safetensors_write(path, n->params, n->description);
+}
+
+tdo_err tdo_network_hash(const struct tdo_network *n, uint64_t *hash)
+{
+    char *text = NULL;
+    TDO_TRY(tdo_json_text(n->description, 0, &text));
+    *hash = XXH64(text, strlen(text), 0);
+    tdo_memory_free(&text);
+    for (int kind = 0; kind < TDO_PARAM_KINDS; kind++) {
+        const float *block = tdo_params_block(n->params, (enum tdo_param_kind)kind);
+        const int64_t count = tdo_params_count(n->params, (enum tdo_param_kind)kind);
+        *hash = count ? XXH64(block, (size_t)count * sizeof *block, *hash) : *hash;
+    }
+    return TDO_OK;
 }

@@ -36,6 +36,8 @@ tdo_node tdo_network_logits(struct tdo_network *n, struct tdo_build *b, tdo_node
 
 /* Make the parameter table by building the network once, and give the values their start. */
 TDO_MUST tdo_err tdo_network_init(struct tdo_network *n, uint32_t seed);
+/* A hash of description and values: the same network on every rank has the same. */
+TDO_MUST tdo_err tdo_network_hash(const struct tdo_network *n, uint64_t *hash);
 TDO_MUST tdo_err tdo_network_save(const struct tdo_network *n, const char *path);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <xxhash.h>
 
 #include "nn/base/file.h"
 #include "nn/base/log.h"
@@ -91,18 +92,17 @@ done:
     return err;
 }
 
-static tdo_err open_directory(struct tdo_job_context *c, unsigned bit, const char *result,
-                              struct tdo_run *run)
+static tdo_err start_record(struct tdo_job_context *c, unsigned bit, const char *result,
+                            struct tdo_run *run)
 {
     char path[1024];
     TDO_TRY(tdo_run_path(run, result, path, sizeof path));
     if (tdo_file_exists(path)) {
         return TDO_FAIL(TDO_ERR_CONFIG,
-                        "run.dir = %s holds results already (%s); choose another "
-                        "directory or remove it",
+                        "run.dir = %s holds results already (%s); choose another directory or "
+                        "remove it",
                         run->dir, path);
     }
-    TDO_TRY(tdo_file_make_dir(run->dir));
     TDO_TRY(describe(c, bit, run));
     return write_record(run);
 }
@@ -112,8 +112,25 @@ tdo_err tdo_run_begin(struct tdo_job_context *c, const char *job, unsigned bit,
 {
     *run = (struct tdo_run){
         .comm = c->comm, .job = job, .dir = tdo_config_text(c->config, "run.dir")};
+    const bool root = tdo_comm_rank(run->comm) == 0;
     TDO_TRY(agree_on_machine(run, (int)tdo_config_int(c->config, "run.threads")));
-    tdo_err err = tdo_comm_rank(run->comm) == 0 ? open_directory(c, bit, result, run) : TDO_OK;
+    TDO_TRY(tdo_comm_agree(run->comm, root ? tdo_file_make_dir(run->dir) : TDO_OK));
+    TDO_TRY(tdo_lock_take(run->comm, run->dir, &run->lock));
+    return tdo_comm_agree(run->comm, root ? start_record(c, bit, result, run) : TDO_OK);
+}
+
+tdo_err tdo_run_context(const struct tdo_run *run, const char *text, uint64_t *context)
+{
+    *context = XXH64(text, strlen(text), 0);
+    int64_t low = (int64_t)*context, high = low;
+    tdo_comm_min_i64(run->comm, &low, 1);
+    tdo_comm_max_i64(run->comm, &high, 1);
+    tdo_err err = TDO_OK;
+    if (low != high && tdo_comm_rank(run->comm) == 0) {
+        err = TDO_FAIL(TDO_ERR_CONFIG,
+                       "the ranks were given different settings, models or data: one command "
+                       "line and one set of files expected");
+    }
     return tdo_comm_agree(run->comm, err);
 }
 
@@ -135,4 +152,5 @@ tdo_err tdo_run_end(struct tdo_run *run)
 void tdo_run_free(struct tdo_run *run)
 {
     tdo_json_free(&run->record);
+    tdo_lock_free(&run->lock);
 }

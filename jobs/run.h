@@ -5,16 +5,18 @@
  * run.json holds one object for each job that wrote into the directory: config as resolved,
  * version, libraries, instruction set, ranks, threads, seed, start and end. */
 #include "jobs/job.h"
+#include "mpi/lock.h"
 
 struct tdo_run {
     tdo_comm *comm;
     const char *job, *dir; /* borrowed from the config */
     tdo_json *record;
     const char *isa;
+    tdo_lock *lock;
 };
 
-/* Agree on the instruction set (the weakest rank's) and the threads, make the directory, refuse it
- * when it holds `result` already, and write run.json with the start.
+/* Agree on the instruction set (the weakest rank's) and the threads, make and lock the directory,
+ * refuse it when it holds `result` already (the job is done), and write run.json with the start.
  * Ranks: collective; errors are agreed. */
 TDO_MUST tdo_err tdo_run_begin(struct tdo_job_context *c, const char *job, unsigned bit,
                                const char *result, struct tdo_run *run);
@@ -23,6 +25,12 @@ void tdo_run_note(struct tdo_run *run, const char *key, double value);
 /* Write run.json with the end. Ranks: collective; errors are agreed. */
 TDO_MUST tdo_err tdo_run_end(struct tdo_run *run);
 void tdo_run_free(struct tdo_run *run);
+
+/* A hash of what must match for saved work to be of use: lines `key=value` that change numbers,
+ * and hashes of model and data. TDO_ERR_CONFIG on all ranks when ranks hold different ones.
+ * Ranks: collective; errors are agreed. */
+TDO_MUST tdo_err tdo_run_context(const struct tdo_run *run, const char *text,
+                                 uint64_t *context);
 
 /* "<dir>/<name>" in text. */
 TDO_MUST tdo_err tdo_run_path(const struct tdo_run *run, const char *name, char *text,

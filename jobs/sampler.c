@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "mpi/lease.h"
+#include "mpi/ledger.h"
 #include "nn/base/log.h"
 #include "nn/graph/plan.h"
 
@@ -28,10 +29,18 @@ struct tdo_sampler {
     int64_t cached;       /* image whose values are in `image`, -1: none */
     unsigned char *bytes; /* as in the file */
     float *image;
-    int64_t *slot_image; /* [batch] the image of each row of the plan */
+    int64_t *slot_item; /* [batch] the item that each row of the plan belongs to */
     int64_t filled;
     unsigned char *message; /* what is hashed for one row */
+
+    /* Rows of an item follow each other, so one item at a time is being counted. */
+    int64_t item, counted; /* -1: none; rows of it that were counted */
+    uint64_t *record;      /* draws, hash, nanoseconds, counts [classes]: as in the ledger */
+    tdo_ledger *ledger;
+    bool *recorded; /* [items] root: found in the ledger */
 };
+
+enum { DRAWS, HASH, NANOSECONDS, COUNTS }; /* of a record */
 
 /* ---- what there is to do ------------------------------------------------------------------------- */
 
@@ -100,9 +109,11 @@ static tdo_err make_buffers(tdo_sampler *s)
     TDO_TRY(tdo_memory_new(tdo_dataset_row_bytes(s->data), &s->bytes));
     TDO_TRY(tdo_memory_new(s->pixels, &s->image));
     TDO_TRY(tdo_memory_new(24 + 4 * (int64_t)s->net->spec.classes, &s->message));
-    TDO_TRY(tdo_memory_new(s->o.batch, &s->slot_image));
+    TDO_TRY(tdo_memory_new(s->o.batch, &s->slot_item));
+    TDO_TRY(tdo_memory_new(COUNTS + s->net->spec.classes, &s->record));
+    TDO_TRY(tdo_memory_new(s->o.images * items_per_image(s), &s->recorded));
     TDO_TRY(tdo_votes_new(s->o.images, s->net->spec.classes, &s->votes));
-    s->cached = -1;
+    s->cached = s->item = -1;
     return tdo_lease_new(s->comm, s->o.images * items_per_image(s), 1.0, &s->lease);
 }
 
@@ -148,6 +159,118 @@ static tdo_err vote_of(const struct tdo_key *key, const float *z, int classes, i
     return TDO_OK;
 }
 
+/* ---- finished blocks -------------------------------------------------------------------------- */
+
+static struct tdo_ledger_record record_of(const tdo_sampler *s)
+{
+    const struct item item = item_at(s, s->item);
+    const int64_t words = COUNTS + s->net->spec.classes;
+    return (struct tdo_ledger_record){.kind = TDO_LEDGER_VOTES,
+                                      .a = (uint64_t)item.image,
+                                      .b = (uint64_t)item.purpose << 32 |
+                                           (uint64_t)(item.first / BLOCK),
+                                      .payload = s->record,
+                                      .bytes = words * (int64_t)sizeof *s->record};
+}
+
+static tdo_err add_record(tdo_sampler *s, const struct item *item, const uint64_t *record)
+{
+    tdo_votes_add_time(s->votes, item->image, record[NANOSECONDS]);
+    return tdo_votes_add_counts(s->votes, item->image, item->purpose, record + COUNTS,
+                                record[HASH]);
+}
+
+/* The item being counted is complete: into the ledger, into the tallies. */
+static tdo_err finish_item(tdo_sampler *s)
+{
+    const struct item item = item_at(s, s->item);
+    const struct tdo_ledger_record r = record_of(s);
+    s->record[DRAWS] = (uint64_t)s->counted;
+    TDO_TRY(tdo_ledger_append(s->ledger, &r));
+    TDO_TRY(add_record(s, &item, s->record));
+    memset(s->record, 0, (size_t)r.bytes);
+    s->item = -1;
+    s->counted = 0;
+    return TDO_OK;
+}
+
+/* A record of an earlier start; called on the root. What does not fit this run was refused by its
+ * context; a block that is there twice counts once. */
+static tdo_err recall_record(void *user, const struct tdo_ledger_record *r)
+{
+    tdo_sampler *s = user;
+    const bool counts = r->b >> 32 == TDO_VOTES_COUNT;
+    const int64_t block = (int64_t)(r->b & 0xffffffff), select = blocks_of(s->o.n0);
+    const int64_t at = (int64_t)r->a * items_per_image(s) + block + (counts ? select : 0);
+    const int64_t words = COUNTS + s->net->spec.classes;
+    const bool inside =
+        r->a < (uint64_t)s->o.images && block < (counts ? blocks_of(s->o.n) : select);
+    if (r->kind != TDO_LEDGER_VOTES || !inside ||
+        r->bytes != words * (int64_t)sizeof *s->record) {
+        return TDO_FAIL(TDO_ERR_FORMAT,
+                        "%s/ledger: a record of image %llu does not fit this run", s->o.dir,
+                        (unsigned long long)r->a);
+    }
+    if (s->recorded[at]) {
+        return TDO_OK;
+    }
+    const struct item item = item_at(s, at);
+    s->recorded[at] = true;
+    return add_record(s, &item, r->payload);
+}
+
+/* Tell the lease what need not be handed out; *done: draws that are there. Root only. */
+static tdo_err skip_recorded(tdo_sampler *s, int64_t *done)
+{
+    const int64_t items = s->o.images * items_per_image(s);
+    struct tdo_range *range = NULL;
+    int64_t ranges = 0;
+    TDO_TRY(tdo_memory_new(items + 1, &range));
+    for (int64_t i = 0; i < items; i++) {
+        if (s->recorded[i]) {
+            const struct item item = item_at(s, i);
+            const bool grows = ranges > 0 && range[ranges - 1].end == i;
+            *done += item.end - item.first;
+            ranges += !grows;
+            range[ranges - 1].first = grows ? range[ranges - 1].first : i;
+            range[ranges - 1].end = i + 1;
+        }
+    }
+    tdo_err err = ranges > 0 ? tdo_lease_skip(s->lease, range, ranges) : TDO_OK;
+    tdo_memory_free(&range);
+    return err;
+}
+
+/* Read what earlier starts left, and begin a segment of our own. */
+static tdo_err open_ledger(tdo_sampler *s, int64_t *done)
+{
+    tdo_comm *comm = s->comm;
+    *done = 0;
+    TDO_TRY(tdo_ledger_replay(comm, s->o.dir, s->o.context, recall_record, s));
+    TDO_TRY(tdo_comm_agree(comm, tdo_comm_rank(comm) == 0 ? skip_recorded(s, done) : TDO_OK));
+    if (*done > 0) {
+        tdo_log_root(TDO_LOG_INFO, "resume: %lld samples are there already", (long long)*done);
+    }
+    return tdo_ledger_open(comm, s->o.dir, s->o.context, 10, &s->ledger);
+}
+
+/* ---- drawing -------------------------------------------------------------------------------------- */
+
+/* Count the vote of one row. */
+static tdo_err count_row(tdo_sampler *s, int64_t i, const struct tdo_key *key, const float *z)
+{
+    int vote = 0;
+    TDO_TRY(vote_of(key, z, s->net->spec.classes, &vote));
+    if (s->item >= 0 && s->item != s->slot_item[i]) {
+        TDO_TRY(finish_item(s));
+    }
+    s->item = s->slot_item[i];
+    s->counted++;
+    s->record[COUNTS + vote]++;
+    s->record[HASH] += s->o.hash ? hash_of(s, key, z) : 0;
+    return TDO_OK;
+}
+
 /* Run the rows that are filled and count their votes. */
 static tdo_err run_batch(tdo_sampler *s)
 {
@@ -159,25 +282,18 @@ static tdo_err run_batch(tdo_sampler *s)
     }
     TDO_TRY(tdo_plan_run(s->plan));
     const float *logits = tdo_plan_output(s->plan, 0);
+    const uint64_t each = (uint64_t)((tdo_log_now() - begin) * 1e9 / (double)s->filled);
     for (int64_t i = 0; i < s->filled; i++) {
-        const float *z = logits + i * classes;
-        int vote = 0;
-        TDO_TRY(vote_of(&keys[i], z, classes, &vote));
-        TDO_TRY(tdo_votes_add(s->votes, s->slot_image[i],
-                              keys[i].purpose == TDO_PURPOSE_SELECT ? TDO_VOTES_SELECT
-                                                                    : TDO_VOTES_COUNT,
-                              vote, s->o.hash ? hash_of(s, &keys[i], z) : 0));
-    }
-    const double each = (tdo_log_now() - begin) / (double)s->filled;
-    for (int64_t i = 0; i < s->filled; i++) {
-        tdo_votes_add_time(s->votes, s->slot_image[i], (uint64_t)(each * 1e9));
+        TDO_TRY(count_row(s, i, &keys[i], logits + i * classes));
+        s->record[NANOSECONDS] += each;
     }
     s->filled = 0;
     return tdo_lease_poll(s->lease);
 }
 
-static tdo_err run_item(tdo_sampler *s, const struct item *item)
+static tdo_err run_item(tdo_sampler *s, int64_t number)
 {
+    const struct item found = item_at(s, number), *item = &found;
     float *raw = tdo_plan_input(s->plan, s->raw);
     struct tdo_key *keys = tdo_plan_input(s->plan, s->keys);
     TDO_TRY(load_image(s, item->image));
@@ -188,7 +304,7 @@ static tdo_err run_item(tdo_sampler *s, const struct item *item)
                                            .purpose = item->purpose == TDO_VOTES_SELECT
                                                           ? TDO_PURPOSE_SELECT
                                                           : TDO_PURPOSE_ESTIMATE};
-        s->slot_image[s->filled++] = item->image;
+        s->slot_item[s->filled++] = number;
         if (s->filled == s->o.batch) {
             TDO_TRY(run_batch(s));
         }
@@ -199,19 +315,23 @@ static tdo_err run_item(tdo_sampler *s, const struct item *item)
 static tdo_err run_lease(tdo_sampler *s, int64_t first, int64_t count)
 {
     for (int64_t i = first; i < first + count; i++) {
-        const struct item item = item_at(s, i);
-        TDO_TRY(run_item(s, &item));
+        TDO_TRY(run_item(s, i));
     }
-    return run_batch(s); /* rows beyond `filled` hold old draws and are not counted */
+    TDO_TRY(run_batch(s)); /* rows beyond `filled` hold old draws and are not counted */
+    return s->item >= 0 ? finish_item(s) : TDO_OK;
 }
 
 tdo_err tdo_sampler_run(tdo_sampler *s, double *per_second)
 {
-    const int64_t draws = s->o.images * (s->o.n0 + s->o.n),
-                  items = s->o.images * items_per_image(s);
+    const int64_t draws = s->o.images * (s->o.n0 + s->o.n);
+    const int64_t items = s->o.images * items_per_image(s);
     struct tdo_progress progress;
-    tdo_err err = TDO_OK;
-    tdo_progress_start(&progress, "certify", "samples", draws, 0);
+    int64_t there = 0;
+    tdo_err err = open_ledger(s, &there);
+    if (err != TDO_OK) {
+        return err;
+    }
+    tdo_progress_start(&progress, "certify", "samples", draws, there);
     for (;;) {
         int64_t first = 0, count = 0;
         TDO_GOTO(tdo_lease_next(s->lease, &first, &count));
@@ -222,6 +342,7 @@ tdo_err tdo_sampler_run(tdo_sampler *s, double *per_second)
         const double part = (double)tdo_lease_done(s->lease) / (double)items;
         tdo_progress_show(&progress, (int64_t)(part * (double)draws), NULL);
     }
+    err = tdo_ledger_sync(s->ledger);
 done:
     if (err != TDO_OK) {
         tdo_lease_stop(s->lease);
@@ -231,7 +352,7 @@ done:
     if (err == TDO_OK) {
         const double seconds = tdo_log_now() - progress.started;
         char note[64];
-        *per_second = (double)draws / seconds;
+        *per_second = (double)(draws - there) / seconds;
         snprintf(note, sizeof note, "%.0f samples/s a rank",
                  *per_second / (double)tdo_comm_size(s->comm));
         tdo_progress_end(&progress, draws, note);
@@ -275,8 +396,11 @@ void tdo_sampler_free(tdo_sampler **sampler)
         tdo_lease_free(&s->lease);
         tdo_memory_free(&s->bytes);
         tdo_memory_free(&s->image);
-        tdo_memory_free(&s->slot_image);
+        tdo_memory_free(&s->slot_item);
         tdo_memory_free(&s->message);
+        tdo_memory_free(&s->record);
+        tdo_memory_free(&s->recorded);
+        tdo_ledger_free(&s->ledger);
         tdo_memory_free(sampler);
     }
 }

@@ -25,6 +25,8 @@ struct tdo_sampler_options {
     const tdo_rounded *table; /* rounded law; borrowed */
     uint32_t seed;
     bool hash, profile;
+    const char *dir;  /* run directory: finished blocks go to its ledger (mpi/ledger.h) */
+    uint64_t context; /* what recorded votes must match */
 };
 
 /* Errors: those of building the network's plan; local, agree on them.
@@ -33,8 +35,9 @@ TDO_MUST tdo_err tdo_sampler_new(tdo_comm *comm, struct tdo_network *n, const td
                                  const struct tdo_sampler_options *o, tdo_sampler **out);
 void tdo_sampler_free(tdo_sampler **s);
 
-/* Draw everything, showing progress. *per_second: samples a second of all ranks together.
- * Errors: TDO_ERR_NUMERIC naming image and draw of a logit that is no number; reading errors.
+/* Draw everything that the ledger does not hold yet, showing progress. *per_second: samples a
+ * second of all ranks together.
+ * Errors: those of the ledger; TDO_ERR_NUMERIC naming image and draw of a logit that is no number; reading errors.
  * Ranks: collective; errors are agreed. */
 TDO_MUST tdo_err tdo_sampler_run(tdo_sampler *s, double *per_second);
 

@@ -2,15 +2,28 @@
  *
  * The global batch is cut into train.shards logical shards; ranks only decide who computes which
  * (mpi/gradients.h), so weights are bit-equal for any number of ranks. Each rank reads just its
- * rows, ahead of time. Writes model.safetensors and metrics.jsonl into run.dir. */
+ * rows, ahead of time. Writes model.safetensors and metrics.jsonl into run.dir.
+ *
+ * A checkpoint holds the whole state: weights, running statistics, velocity, the step, and what
+ * the metrics say so far. Started again, on any number of ranks, the job goes on from the newest
+ * one and ends with the same bytes as if it had never stopped. */
 #include "jobs/train.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "jobs/run.h"
+#include "mpi/checkpoint.h"
 #include "nn/base/file.h"
 #include "nn/base/log.h"
+
+/* Sums over the part of an epoch that is done. */
+struct tally {
+    double loss;
+    int64_t rows, correct;
+};
+
+enum { STEP, CONTEXT, ROWS, CORRECT, COUNTERS }; /* integers of a checkpoint */
 
 struct training {
     struct tdo_run run;
@@ -20,8 +33,11 @@ struct training {
     tdo_prefetch *prefetch;
     struct tdo_order order;
     int64_t *id[2]; /* rows of this rank in the present batch and the next */
-    int64_t batch, steps, steps_per_epoch;
-    FILE *metrics; /* root only */
+    int64_t batch, steps, steps_per_epoch, save, first;
+    uint64_t context;
+    struct tally tally;
+    char *metrics; /* text of metrics.jsonl, on every rank */
+    int64_t metrics_bytes;
 };
 
 /* Global rows of step `step`: how many, and this rank's part of them into id. */
@@ -78,6 +94,7 @@ static tdo_err plan_epochs(struct tdo_job_context *c, struct training *t)
                                   .block = tdo_config_int(k, "train.block"),
                                   .window = tdo_config_int(k, "train.window")};
     TDO_TRY(tdo_shard_check(&t->order));
+    t->save = tdo_config_int(k, "train.save");
     t->steps_per_epoch = (t->order.rows + t->batch - 1) / t->batch;
     t->steps = tdo_config_int(k, "train.epochs") * t->steps_per_epoch;
     const int64_t cap = tdo_config_int(k, "train.steps");
@@ -91,36 +108,137 @@ static tdo_err plan_epochs(struct tdo_job_context *c, struct training *t)
     return TDO_OK;
 }
 
-static tdo_err open_metrics(struct training *t)
+/* ---- metrics ------------------------------------------------------------------------------------ */
+
+static tdo_err record_epoch(struct training *t, int64_t step)
+{
+    char line[160];
+    const struct tally *s = &t->tally;
+    const int n = snprintf(
+        line, sizeof line,
+        "{\"epoch\": %lld, \"step\": %lld, \"loss\": %.9g, \"accuracy\": %.9g}\n",
+        (long long)((step + t->steps_per_epoch - 1) / t->steps_per_epoch), (long long)step,
+        s->loss / (double)s->rows, (double)s->correct / (double)s->rows);
+    TDO_TRY(tdo_memory_grow(t->metrics_bytes, t->metrics_bytes + n, &t->metrics));
+    memcpy(t->metrics + t->metrics_bytes, line, (size_t)n);
+    t->metrics_bytes += n;
+    t->tally = (struct tally){0};
+    return TDO_OK;
+}
+
+static tdo_err write_metrics(const struct training *t)
 {
     char path[1024];
     if (tdo_comm_rank(t->run.comm) != 0) {
         return TDO_OK;
     }
     TDO_TRY(tdo_run_path(&t->run, "metrics.jsonl", path, sizeof path));
-    t->metrics = fopen(path, "w");
-    return t->metrics ? TDO_OK : TDO_FAIL(TDO_ERR_FILE, "%s cannot be written", path);
+    return tdo_file_write(path, t->metrics, t->metrics_bytes);
 }
 
-/* Sums over the part of an epoch that is done. */
-struct tally {
-    double loss;
-    int64_t rows, correct;
-};
+/* ---- checkpoints -------------------------------------------------------------------------------- */
 
-static void record_epoch(const struct training *t, int64_t step, const struct tally *s)
+enum { PARTS = 6 };
+
+/* The whole state as parts; reading allocates the text of the metrics. */
+static void list_parts(struct training *t, int64_t counters[COUNTERS],
+                       struct tdo_checkpoint_part parts[PARTS])
 {
-    if (t->metrics) {
-        fprintf(t->metrics,
-                "{\"epoch\": %lld, \"step\": %lld, \"loss\": %.9g, \"accuracy\": %.9g}\n",
-                (long long)((step + t->steps_per_epoch - 1) / t->steps_per_epoch),
-                (long long)step, s->loss / (double)s->rows,
-                (double)s->correct / (double)s->rows);
-        fflush(t->metrics);
-    }
+    const tdo_params *p = t->net.params;
+    const int64_t weights = tdo_params_count(p, TDO_PARAM_WEIGHT);
+    const struct tdo_checkpoint_part list[PARTS] = {
+        {"weights", TDO_CHECKPOINT_F32, weights, tdo_params_block(p, TDO_PARAM_WEIGHT)},
+        {"buffers", TDO_CHECKPOINT_F32, tdo_params_count(p, TDO_PARAM_BUFFER),
+         tdo_params_block(p, TDO_PARAM_BUFFER)},
+        {"velocity", TDO_CHECKPOINT_F32, weights, tdo_trainer_velocity(t->trainer)},
+        {"counters", TDO_CHECKPOINT_I64, COUNTERS, counters},
+        {"loss", TDO_CHECKPOINT_F64, 1, &t->tally.loss},
+        {"metrics", TDO_CHECKPOINT_U8, t->metrics_bytes, t->metrics}};
+    memcpy(parts, list, sizeof list);
 }
 
-static tdo_err one_step(struct training *t, int64_t step, struct tally *s)
+static tdo_err save_state(struct training *t, int64_t step)
+{
+    int64_t counters[COUNTERS] = {[STEP] = step,
+                                  [CONTEXT] = (int64_t)t->context,
+                                  [ROWS] = t->tally.rows,
+                                  [CORRECT] = t->tally.correct};
+    struct tdo_checkpoint_part parts[PARTS];
+    list_parts(t, counters, parts);
+    TDO_TRY(tdo_checkpoint_write(t->run.comm, t->run.dir, parts, PARTS));
+    return tdo_comm_agree(t->run.comm, write_metrics(t));
+}
+
+/* Go on from the newest checkpoint, if there is one. */
+static tdo_err recall_state(struct training *t)
+{
+    int64_t counters[COUNTERS] = {0};
+    struct tdo_checkpoint_part parts[PARTS];
+    bool found = false;
+    list_parts(t, counters, parts);
+    parts[PARTS - 1].count = -1;
+    TDO_TRY(tdo_checkpoint_read(t->run.comm, t->run.dir, parts, PARTS, &found));
+    if (!found) {
+        return TDO_OK;
+    }
+    t->metrics = parts[PARTS - 1].data;
+    t->metrics_bytes = parts[PARTS - 1].count;
+    if ((uint64_t)counters[CONTEXT] != t->context) {
+        return TDO_FAIL(
+            TDO_ERR_CONFIG,
+            "%s/checkpoint.h5 is of a run with other settings, data or threads; choose "
+            "another run.dir or remove it",
+            t->run.dir);
+    }
+    t->first = counters[STEP];
+    t->tally.rows = counters[ROWS];
+    t->tally.correct = counters[CORRECT];
+    tdo_trainer_touch(t->trainer);
+    tdo_log_root(TDO_LOG_INFO, "resume: step %lld of %lld", (long long)t->first,
+                 (long long)t->steps);
+    return TDO_OK;
+}
+
+/* What a checkpoint must match: everything that can change a weight, but not how far to go. */
+static tdo_err make_context(struct tdo_job_context *c, struct training *t)
+{
+    char text[640];
+    uint64_t network = 0;
+    const tdo_config *k = c->config;
+    const struct tdo_dataset_info *info = tdo_dataset_info(t->data);
+    tdo_json *config = NULL;
+    char *defenses = NULL;
+    tdo_err err = tdo_network_hash(&t->net, &network);
+    if (err == TDO_OK) {
+        err = tdo_defense_settings(&t->net.defenses, &config);
+    }
+    if (err == TDO_OK) {
+        err = tdo_json_text(config, 0, &defenses);
+    }
+    tdo_json_free(&config);
+    TDO_TRY(tdo_comm_agree(c->comm, err));
+    snprintf(text, sizeof text,
+             "train start=%llx data=%llx seed=%u threads=%lld batch=%lld shards=%lld lr=%.17g "
+             "momentum=%.17g decay=%.17g block=%lld window=%lld isa=%s defense=",
+             (unsigned long long)network, (unsigned long long)info->hash,
+             (unsigned)t->order.seed, (long long)tdo_config_int(k, "run.threads"),
+             (long long)t->batch, (long long)tdo_config_int(k, "train.shards"),
+             tdo_config_real(k, "train.lr"), tdo_config_real(k, "train.momentum"),
+             tdo_config_real(k, "train.weight_decay"), (long long)t->order.block,
+             (long long)t->order.window, t->run.isa);
+    uint64_t outer = 0, inner = 0;
+    err = tdo_run_context(&t->run, text, &outer);
+    if (err == TDO_OK) {
+        err = tdo_run_context(&t->run, defenses, &inner);
+    }
+    t->context = outer * 3 + inner;
+    tdo_memory_free(&defenses);
+    return err;
+}
+
+/* ---- steps ---------------------------------------------------------------------------------------- */
+
+static tdo_err one_step(struct training *t, int64_t step)
 {
     const void *x = NULL;
     const int32_t *y = NULL;
@@ -135,10 +253,20 @@ static tdo_err one_step(struct training *t, int64_t step, struct tally *s)
         TDO_TRY(request(t, step + 1));
     }
     TDO_TRY(tdo_trainer_step(t->trainer, rows, (uint32_t)step, x, y, id, &result));
-    s->loss += result.loss * (double)rows;
-    s->correct += result.correct;
-    s->rows += rows;
+    t->tally.loss += result.loss * (double)rows;
+    t->tally.correct += result.correct;
+    t->tally.rows += rows;
     return TDO_OK;
+}
+
+/* After a step: end of an epoch, checkpoint. */
+static tdo_err after_step(struct training *t, int64_t done)
+{
+    const bool epoch = done % t->steps_per_epoch == 0, last = done == t->steps;
+    if (epoch || last) {
+        TDO_TRY(record_epoch(t, done));
+    }
+    return last || (t->save ? done % t->save == 0 : epoch) ? save_state(t, done) : TDO_OK;
 }
 
 /* An error in the middle of a step leaves ranks waiting for each other's messages: only what all
@@ -146,30 +274,26 @@ static tdo_err one_step(struct training *t, int64_t step, struct tally *s)
 static tdo_err all_steps(struct training *t)
 {
     struct tdo_progress progress;
-    struct tally tally = {0};
-    int64_t images = 0;
-    char note[96];
-    tdo_err err = request(t, 0);
-    tdo_progress_start(&progress, "train", "steps", t->steps, 0);
-    for (int64_t step = 0; err == TDO_OK && step < t->steps; step++) {
-        err = one_step(t, step, &tally);
-        if (err == TDO_OK) {
-            snprintf(note, sizeof note, "epoch %lld, loss %.4f, accuracy %.2f %%",
-                     (long long)(step / t->steps_per_epoch + 1),
-                     tally.loss / (double)tally.rows,
-                     100.0 * (double)tally.correct / (double)tally.rows);
-            tdo_progress_show(&progress, step + 1, note);
+    char note[96] = "";
+    tdo_err err = t->first < t->steps ? request(t, t->first) : TDO_OK;
+    tdo_progress_start(&progress, "train", "steps", t->steps, t->first);
+    for (int64_t step = t->first; err == TDO_OK && step < t->steps; step++) {
+        err = one_step(t, step);
+        if (err != TDO_OK) {
+            break;
         }
-        if (err == TDO_OK && ((step + 1) % t->steps_per_epoch == 0 || step + 1 == t->steps)) {
-            record_epoch(t, step + 1, &tally);
-            images += tally.rows;
-            tally = (struct tally){0};
-        }
+        snprintf(note, sizeof note, "epoch %lld, loss %.4f, accuracy %.2f %%",
+                 (long long)(step / t->steps_per_epoch + 1),
+                 t->tally.loss / (double)t->tally.rows,
+                 100.0 * (double)t->tally.correct / (double)t->tally.rows);
+        tdo_progress_show(&progress, step + 1, note);
+        TDO_TRY(after_step(t, step + 1)); /* collective: the same error on all ranks */
     }
     if (err == TDO_OK) {
         const double seconds = tdo_log_now() - progress.started;
         tdo_progress_end(&progress, t->steps, note);
-        tdo_run_note(&t->run, "images_per_second", (double)images / seconds);
+        tdo_run_note(&t->run, "images_per_second",
+                     (double)((t->steps - t->first) * t->batch) / seconds);
     } else if (err != TDO_ERR_NUMERIC) {
         tdo_comm_abort(t->run.comm, err);
     }
@@ -200,9 +324,7 @@ static void close_all(struct training *t)
     tdo_dataset_free(&t->data);
     tdo_memory_free(&t->id[0]);
     tdo_memory_free(&t->id[1]);
-    if (t->metrics) {
-        fclose(t->metrics);
-    }
+    tdo_memory_free(&t->metrics);
     tdo_run_free(&t->run);
 }
 
@@ -217,7 +339,8 @@ static tdo_err train(struct tdo_job_context *c)
     TDO_GOTO(tdo_run_begin(c, "train", TDO_JOB_train, "model.safetensors", &t->run));
     TDO_GOTO(open_all(c, t));
     TDO_GOTO(tdo_comm_agree(c->comm, plan_epochs(c, t)));
-    TDO_GOTO(tdo_comm_agree(c->comm, open_metrics(t)));
+    TDO_GOTO(make_context(c, t));
+    TDO_GOTO(tdo_comm_agree(c->comm, recall_state(t)));
     tdo_log_root(TDO_LOG_INFO,
                  "train %s: %lld weights, batch %lld in %d shards on %d ranks, %.1f MB "
                  "a plan",

@@ -40,6 +40,11 @@ TDO_MUST tdo_err tdo_trainer_step(tdo_trainer *t, int64_t rows, uint32_t step, c
                                   const int32_t *y, const int64_t *id,
                                   struct tdo_trainer_result *result);
 
+/* The optimiser's state [weights], for checkpoints; borrowed. After writing to it or to the
+ * network's parameters, tell the trainer. */
+float *tdo_trainer_velocity(tdo_trainer *t);
+void tdo_trainer_touch(tdo_trainer *t);
+
 int64_t tdo_trainer_bytes(const tdo_trainer *t); /* of the plan */
 
 #endif

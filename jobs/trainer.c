@@ -248,6 +248,16 @@ void tdo_trainer_free(tdo_trainer **trainer)
     }
 }
 
+float *tdo_trainer_velocity(tdo_trainer *t)
+{
+    return t->velocity;
+}
+
+void tdo_trainer_touch(tdo_trainer *t)
+{
+    tdo_plan_touch(t->plan);
+}
+
 int64_t tdo_trainer_bytes(const tdo_trainer *t)
 {
     return tdo_plan_bytes(t->plan);

@@ -5,7 +5,8 @@
 
 static void overview(void)
 {
-    printf("testudo <job> [config] [key=value ...]\n"
+    printf("testudo " TDO_VERSION "\n\n"
+           "testudo <job> [config] [key=value ...]\n"
            "mpirun -n RANKS testudo <job> [config] [key=value ...]\n\n");
     for (int i = 0; tdo_job_table[i]; i++) {
         printf("  %-8s %s\n", tdo_job_table[i]->name, tdo_job_table[i]->help);

@@ -259,12 +259,12 @@ static tdo_err one_step(struct training *t, int64_t step)
     return TDO_OK;
 }
 
-/* After a step: end of an epoch, checkpoint. */
+/* After a step: end of an epoch, checkpoint. The same error on all ranks. */
 static tdo_err after_step(struct training *t, int64_t done)
 {
     const bool epoch = done % t->steps_per_epoch == 0, last = done == t->steps;
     if (epoch || last) {
-        TDO_TRY(record_epoch(t, done));
+        TDO_TRY(tdo_comm_agree(t->run.comm, record_epoch(t, done)));
     }
     return last || (t->save ? done % t->save == 0 : epoch) ? save_state(t, done) : TDO_OK;
 }
@@ -287,7 +287,7 @@ static tdo_err all_steps(struct training *t)
                  t->tally.loss / (double)t->tally.rows,
                  100.0 * (double)t->tally.correct / (double)t->tally.rows);
         tdo_progress_show(&progress, step + 1, note);
-        TDO_TRY(after_step(t, step + 1)); /* collective: the same error on all ranks */
+        TDO_TRY(after_step(t, step + 1));
     }
     if (err == TDO_OK) {
         const double seconds = tdo_log_now() - progress.started;

@@ -12,11 +12,12 @@
 #include "nn/base/log.h"
 #include "nn/base/memory.h"
 
-enum { WINDOW = 1024 }; /* samples */
+enum { WINDOW_BYTES = 1 << 24 };
 
 struct importing {
     tdo_source *source;
     tdo_dataset_writer *writer;
+    int64_t window; /* samples in memory at a time */
     unsigned char *x;
     int32_t *y;
 };
@@ -46,13 +47,15 @@ static tdo_err open_source(struct tdo_job_context *c, struct importing *m)
     const struct tdo_format_args args = {.from = from[0] ? from : NULL,
                                          .seed =
                                              (uint32_t)tdo_config_int(c->config, "run.seed"),
+                                         .size = tdo_config_int(c->config, "import.size"),
                                          .train = tdo_config_int(c->config, "import.train"),
                                          .test = tdo_config_int(c->config, "import.test")};
     TDO_TRY(tdo_source_open(format, &args, &m->source));
     const struct tdo_source_info *s = &m->source->info;
-    TDO_TRY(tdo_memory_new(WINDOW * s->height * s->width * s->channels * (s->is_u8 ? 1 : 4),
-                           &m->x));
-    return tdo_memory_new(WINDOW, &m->y);
+    const int64_t bytes = s->height * s->width * s->channels * (s->is_u8 ? 1 : 4);
+    m->window = bytes < WINDOW_BYTES ? WINDOW_BYTES / bytes : 1;
+    TDO_TRY(tdo_memory_new(m->window * bytes, &m->x));
+    return tdo_memory_new(m->window, &m->y);
 }
 
 /* All samples of a split, on the root. */
@@ -60,8 +63,8 @@ static tdo_err copy_split(struct importing *m, enum tdo_source_split from, enum 
                           struct tdo_progress *progress, int64_t *done)
 {
     const int64_t rows = m->source->info.rows[from];
-    for (int64_t first = 0; first < rows; first += WINDOW) {
-        const int64_t n = rows - first < WINDOW ? rows - first : WINDOW;
+    for (int64_t first = 0; first < rows; first += m->window) {
+        const int64_t n = rows - first < m->window ? rows - first : m->window;
         TDO_TRY(tdo_source_read(m->source, from, first, n, m->x, m->y));
         TDO_TRY(tdo_dataset_append(m->writer, to, n, m->x, m->y));
         tdo_progress_show(progress, *done += n, NULL);

@@ -1,7 +1,8 @@
 /* Networks from configs and model files. See network.h.
  *
  * The description in a model file:
- *   { "model": { "name", "shortcut" }, "data": { "height", "width", "channels", "classes" },
+ *   { "model": { "name", "shortcut", "width" },
+ *     "data": { "height", "width", "channels", "classes" },
  *     "input": { "mean": [...], "std": [...] }, "defense": [ { "name", options... } ] } */
 #include "jobs/network.h"
 
@@ -24,6 +25,10 @@ static tdo_err choose_model(const char *name, struct tdo_network *n)
         count++;
     }
     n->model = tdo_model_find(name);
+    if (n->model && n->spec.wide != 1 && !n->model->width) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "model.width = %g: %s comes in one width, 1",
+                        n->spec.wide, name);
+    }
     if (n->model) {
         return TDO_OK;
     }
@@ -92,6 +97,9 @@ static tdo_err describe(struct tdo_network *n)
     if (n->model->shortcut) {
         tdo_json_set_text(model, "shortcut", n->spec.shortcut == 'A' ? "A" : "B");
     }
+    if (n->model->width) {
+        tdo_json_set_real(model, "width", n->spec.wide);
+    }
     tdo_json_set_int(data, "height", n->spec.height);
     tdo_json_set_int(data, "width", n->spec.width);
     tdo_json_set_int(data, "channels", n->spec.channels);
@@ -131,6 +139,7 @@ static tdo_err recall_spec(const char *path, struct tdo_network *n, const char *
     const char *shortcut = "B";
     int64_t classes = 0;
     struct tdo_model_spec *s = &n->spec;
+    s->wide = 1;
     bool fine = tdo_json_get(n->description, "model", &model) &&
                 tdo_json_get(n->description, "data", &data) &&
                 tdo_json_get(n->description, "input", &input) &&
@@ -147,6 +156,9 @@ static tdo_err recall_spec(const char *path, struct tdo_network *n, const char *
         fine = s->inputs >= 0 && read_numbers(input, "std", s->std, room) == s->inputs;
         (void)tdo_json_get_text(model, "shortcut", &shortcut);
         s->shortcut = shortcut[0];
+        fine = fine &&
+               (!tdo_json_has(model, "width") || tdo_json_get_real(model, "width", &s->wide));
+        fine = fine && s->wide >= 1.0 / 64 && s->wide <= 64;
     }
     tdo_json_free(&input);
     tdo_json_free(&data);
@@ -193,6 +205,7 @@ tdo_err tdo_network_configure(const tdo_config *c, const struct tdo_network_data
     }
     set_data(data, &out->spec);
     out->spec.shortcut = tdo_config_choice(c, "model.shortcut") == 0 ? 'A' : 'B';
+    out->spec.wide = tdo_config_real(c, "model.width");
     TDO_TRY(choose_model(name, out));
     TDO_TRY(choose_input(c, &out->spec));
     const uint32_t seed = (uint32_t)tdo_config_int(c, "run.seed");

@@ -20,6 +20,7 @@ struct tdo_format_args {
     const char *from;    /* import.from: a directory, or NULL */
     uint32_t seed;       /* of procedural sets */
     int64_t train, test; /* rows of procedural sets; 0 for the default of the format */
+    int64_t size;        /* pixels, of folders: cut all images to size x size; 0: as they are */
 };
 
 struct tdo_source_info {

@@ -4,6 +4,7 @@
  * conv_dx and conv_dw are its derivatives by y, x and w; each is linear in its two operands, so
  * the derivative of one with respect to an operand is the form with the third one filled in. */
 #include "nn/graph/ops.h"
+#include "nn/kernels/blas.h"
 #include "nn/kernels/onednn.h"
 #include "nn/kernels/reference.h"
 
@@ -122,6 +123,7 @@ const struct tdo_op tdo_row_conv = {
     .shape = conv_shape,
     .grad = conv_grad,
     .reference = TDO_REFERENCE_PAIR(conv),
+    .fast = {NULL, tdo_blas_conv},
     .flops = conv_flops,
 };
 const struct tdo_op tdo_row_conv_dx = {
@@ -130,6 +132,7 @@ const struct tdo_op tdo_row_conv_dx = {
     .shape = conv_dx_shape,
     .grad = conv_dx_grad,
     .reference = TDO_REFERENCE_PAIR(conv_dx),
+    .fast = {NULL, tdo_blas_conv_dx},
     .flops = conv_dx_flops,
 };
 const struct tdo_op tdo_row_conv_dw = {
@@ -138,7 +141,7 @@ const struct tdo_op tdo_row_conv_dw = {
     .shape = conv_dw_shape,
     .grad = conv_dw_grad,
     .reference = TDO_REFERENCE_PAIR(conv_dw),
-    .fast = {tdo_onednn_conv_dw},
+    .fast = {tdo_onednn_conv_dw, tdo_blas_conv_dw},
     .flops = conv_dw_flops,
 };
 
@@ -209,6 +212,7 @@ const struct tdo_op tdo_row_matmul = {
     .shape = matmul_shape,
     .grad = matmul_grad,
     .reference = TDO_REFERENCE_PAIR(matmul),
+    .fast = {NULL, tdo_blas_matmul},
     .flops = matmul_flops,
 };
 

@@ -2,10 +2,10 @@
 #define TDO_KERNELS_KERNEL_H
 /* What a kernel sees: spans and shapes in, one span out.
  *
- * A kernel computes one node of a graph. It never allocates and knows nothing of graphs. Three
+ * A kernel computes one node of a graph. It never allocates and knows nothing of graphs. Four
  * sets with one meaning: reference loops (f32 and f64; the oracle and the last fallback), our own
- * fast loops, and oneDNN. A fast kernel is prepared once, when a plan is made (prepare may
- * allocate and may decline a case), and then run many times.
+ * fast loops, oneDNN, and OpenBLAS for what oneDNN does not do. A fast kernel is prepared once,
+ * when a plan is made (prepare may allocate and may decline a case), and then run many times.
  *
  * Dimension letters: N rows, H height, W width, C channels in, K channels out. Images are
  * [N,H,W,C], convolution weights [K,C/groups,KH,KW] (PyTorch's order). */

@@ -1,6 +1,7 @@
 /* The table of models, and the input layer in front of each. See models.h. */
 #include "nn/models/models.h"
 
+#include <math.h>
 #include <string.h>
 
 const struct tdo_model *const tdo_model_table[] = {
@@ -17,6 +18,12 @@ const struct tdo_model *tdo_model_find(const char *name)
         }
     }
     return NULL;
+}
+
+int64_t tdo_model_channels(const struct tdo_model_spec *spec, int64_t channels)
+{
+    const double wide = (double)channels * (spec->wide > 0 ? spec->wide : 1);
+    return wide < 1 ? 1 : (int64_t)floor(wide + 0.5);
 }
 
 /* (x - mean) / std as one multiply-add a channel. */

@@ -11,6 +11,7 @@ struct tdo_model_spec {
     int64_t height, width, channels; /* of the images */
     int classes;
     char shortcut; /* residual nets: 'A' (subsample and zero channels) or 'B' (projection) */
+    double wide;   /* model.width: factor of all channel counts inside; 0 is 1 */
     int inputs;    /* numbers in mean and std: 0 (identity), 1, or channels */
     double mean[16], std[16];
 };
@@ -19,6 +20,7 @@ struct tdo_model_spec {
 struct tdo_model {
     const char *name, *help, *cite;
     bool shortcut;    /* does it read spec->shortcut? */
+    bool width;       /* does it read spec->wide? */
     int64_t usual[3]; /* height, width, channels of the images it was made for */
     enum tdo_init weight_init, bias_init;
     /* x [N,H,W,C] behind the input layer -> logits [N,classes]. */
@@ -36,5 +38,8 @@ const struct tdo_model *tdo_model_find(const char *name); /* NULL if absent */
  * model leaves an error that names model.name or the data. */
 tdo_node tdo_model_build(struct tdo_build *b, const struct tdo_model *m,
                          const struct tdo_model_spec *spec, tdo_node pixels);
+
+/* A channel count times spec->wide: rounded to nearest, a half up; at least 1. For `build`. */
+int64_t tdo_model_channels(const struct tdo_model_spec *spec, int64_t channels);
 
 #endif

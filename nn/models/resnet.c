@@ -47,13 +47,15 @@ tdo_node tdo_resnet_build(struct tdo_build *b, tdo_node x, const struct tdo_mode
                           int blocks)
 {
     const struct tdo_layer_conv stem = tdo_layer_square(3, 1, 1, false);
-    x = tdo_layer_activation(b, norm_conv(b, "", "conv1", "bn1", x, 16, &stem));
+    x = tdo_layer_activation(
+        b, norm_conv(b, "", "conv1", "bn1", x, tdo_model_channels(spec, 16), &stem));
     for (int stage = 0; stage < 3; stage++) {
+        const int64_t channels = tdo_model_channels(spec, INT64_C(16) << stage);
         for (int block = 0; block < blocks; block++) {
             char prefix[32];
             snprintf(prefix, sizeof prefix, "layer%d.%d.", stage + 1, block);
             const int stride = stage > 0 && block == 0 ? 2 : 1;
-            x = basic_block(b, prefix, x, INT64_C(16) << stage, stride, spec->shortcut);
+            x = basic_block(b, prefix, x, channels, stride, spec->shortcut);
         }
     }
     b->weight_init = TDO_INIT_FAN_IN_UNIFORM;

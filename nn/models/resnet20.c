@@ -12,6 +12,7 @@ const struct tdo_model tdo_model_resnet20 = {
     .help = "residual network of depth 20 for small images, 16-32-64 channels",
     .cite = "He et al. 2016, section 4.2",
     .shortcut = true,
+    .width = true,
     .usual = {32, 32, 3},
     .weight_init = TDO_INIT_KAIMING_NORMAL,
     .bias_init = TDO_INIT_FAN_IN_UNIFORM,

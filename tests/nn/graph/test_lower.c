@@ -255,8 +255,9 @@ enum purpose { EVALUATE, ATTACK, TRAIN };
 static int missed(const struct tdo_model *m, char shortcut, bool clip, enum purpose purpose)
 {
     const struct tdo_hook hook = {.activation = bounded};
-    const struct tdo_model_spec spec = {.height = 28,
-                                        .width = 28,
+    const int64_t side = m->usual[0]; /* vgg16 takes no less than 32 */
+    const struct tdo_model_spec spec = {.height = side,
+                                        .width = side,
                                         .channels = 3,
                                         .classes = 10,
                                         .shortcut = shortcut,
@@ -265,7 +266,7 @@ static int missed(const struct tdo_model *m, char shortcut, bool clip, enum purp
                                         .std = {0.2, 0.3, 0.25}};
     tdo_graph *g = NULL;
     tdo_params *params = NULL;
-    enum { MOST = 128 };
+    enum { MOST = 340 };
     tdo_node wrt[MOST], out[MOST + 1];
     int n = 0;
     ASSERT_OK_FATAL(tdo_graph_new(&g));
@@ -276,7 +277,7 @@ static int missed(const struct tdo_model *m, char shortcut, bool clip, enum purp
                           .hook = &hook,
                           .hooks = clip,
                           .norm = purpose == TRAIN ? TDO_NORM_BATCH : TDO_NORM_RUNNING};
-    tdo_node x = tdo_op_input(g, "x", TDO_SHAPE(4, 28, 28, 3));
+    tdo_node x = tdo_op_input(g, "x", TDO_SHAPE(4, side, side, 3));
     b.row_weights = tdo_op_input(g, "v", TDO_SHAPE(4));
     out[0] = tdo_model_build(&b, m, &spec, x);
     if (purpose != EVALUATE) {

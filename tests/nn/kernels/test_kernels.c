@@ -4,7 +4,10 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "nn/kernels/blas.h"
+#include "nn/kernels/reference.h"
 #include "tests/nn/support.h"
 
 const char suite_name[] = "kernels";
@@ -75,6 +78,99 @@ static void convolutions_and_their_gradients_agree(void)
         tdo_node out[3] = {y, tdo_op_conv_dx(g, gy, w, c, xd[1], xd[2]),
                            tdo_op_conv_dw(g, x, gy, c, wd[2], wd[3])};
         compare(convolutions[k].name, g, 3, out);
+    }
+}
+
+static float *numbers(const tdo_shape *s, uint32_t seed)
+{
+    float *v = calloc((size_t)tdo_shape_count(s), sizeof *v);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(v);
+    for (int64_t i = 0; i < tdo_shape_count(s); i++) {
+        v[i] = (float)probe_number(seed, i);
+    }
+    return v;
+}
+
+/* One kernel against the reference; scratch and results are full of NaN before, and the float
+ * behind the scratch is not touched. */
+static double blas_gap(tdo_prepare_fn *prepare, tdo_kernel_fn *reference, struct tdo_call call)
+{
+    const int64_t n = tdo_shape_count(call.out_shape);
+    struct tdo_kernel kernel = {0};
+    ASSERT_OK_FATAL(prepare(&call, &kernel));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(kernel.run);
+    const size_t bytes = ((size_t)kernel.scratch / 64 + 1) * 64;
+    float *a = numbers(call.in_shape[0], 1), *b = numbers(call.in_shape[1], 2);
+    float *got = calloc((size_t)n, sizeof *got), *want = calloc((size_t)n, sizeof *want);
+    double *wide[2] = {calloc((size_t)n, sizeof **wide), calloc((size_t)n, sizeof **wide)};
+    unsigned char *scratch = aligned_alloc(64, bytes);
+    CU_ASSERT_FATAL(got && want && wide[0] && wide[1] && scratch);
+    memset(got, 0xff, (size_t)n * sizeof *got);
+    memset(scratch, 0xff, bytes);
+    call.in[0] = a;
+    call.in[1] = b;
+    call.out = want;
+    reference(&call);
+    call.out = got;
+    call.scratch = scratch;
+    kernel.run(&call);
+    CU_ASSERT_EQUAL(scratch[kernel.scratch], 0xff);
+    for (int64_t i = 0; i < n; i++) {
+        wide[0][i] = (double)got[i];
+        wide[1][i] = (double)want[i];
+    }
+    const double gap = probe_gap(n, wide[0], wide[1]);
+    free(a);
+    free(b);
+    free(got);
+    free(want);
+    free(wide[0]);
+    free(wide[1]);
+    free(scratch);
+    return gap;
+}
+
+/* By name, as a plan may prefer oneDNN's. */
+static void blas_convolutions_agree(void)
+{
+    for (size_t k = 0; k < sizeof convolutions / sizeof *convolutions; k++) {
+        union tdo_attr attr = {{0}};
+        attr.conv = convolutions[k].conv;
+        const struct tdo_conv *c = &attr.conv;
+        const int64_t *xd = convolutions[k].x, *wd = convolutions[k].w;
+        const tdo_shape x = TDO_SHAPE(xd[0], xd[1], xd[2], xd[3]);
+        const tdo_shape w = TDO_SHAPE(wd[0], wd[1], wd[2], wd[3]);
+        const tdo_shape y = TDO_SHAPE(
+            xd[0], tdo_kernel_places(xd[1], wd[2], c->stride[0], c->pad[0] + c->pad[2]),
+            tdo_kernel_places(xd[2], wd[3], c->stride[1], c->pad[1] + c->pad[3]), wd[0]);
+        const double gap[3] = {
+            blas_gap(tdo_blas_conv, tdo_reference_conv_f32,
+                     (struct tdo_call){
+                         .nin = 2, .in_shape = {&x, &w}, .out_shape = &y, .attr = &attr}),
+            blas_gap(tdo_blas_conv_dx, tdo_reference_conv_dx_f32,
+                     (struct tdo_call){
+                         .nin = 2, .in_shape = {&y, &w}, .out_shape = &x, .attr = &attr}),
+            blas_gap(tdo_blas_conv_dw, tdo_reference_conv_dw_f32,
+                     (struct tdo_call){
+                         .nin = 2, .in_shape = {&x, &y}, .out_shape = &w, .attr = &attr})};
+        if (!(gap[0] <= tolerance && gap[1] <= tolerance && gap[2] <= tolerance)) {
+            printf("%s: %.1e, %.1e, %.1e\n", convolutions[k].name, gap[0], gap[1], gap[2]);
+        }
+        CU_ASSERT_TRUE(gap[0] <= tolerance && gap[1] <= tolerance && gap[2] <= tolerance);
+    }
+    CU_ASSERT_TRUE(strlen(tdo_blas_core()) > 0);
+}
+
+static void matrix_products_agree(void)
+{
+    for (int k = 0; k < 4; k++) { /* which operands are transposed */
+        tdo_graph *g = NULL;
+        ASSERT_OK_FATAL(tdo_graph_new(&g));
+        const bool ta = k & 1, tb = k & 2;
+        tdo_node a = tdo_op_input(g, "a", ta ? TDO_SHAPE(70, 33) : TDO_SHAPE(33, 70));
+        tdo_node b = tdo_op_input(g, "b", tb ? TDO_SHAPE(9, 70) : TDO_SHAPE(70, 9));
+        tdo_node y = tdo_op_matmul(g, a, b, ta, tb);
+        compare("matmul", g, 1, &y);
     }
 }
 
@@ -208,6 +304,8 @@ static void sums_and_the_rest_agree(void)
 
 CU_TestInfo suite_tests[] = {
     {"convolutions and their gradients agree", convolutions_and_their_gradients_agree},
+    {"OpenBLAS convolutions and their gradients agree", blas_convolutions_agree},
+    {"matrix products agree, transposed or not", matrix_products_agree},
     {"convolutions with bias, sum and activation agree", fused_convolutions_agree},
     {"poolings and their gradients agree", poolings_and_their_gradients_agree},
     {"batch norm and its gradients agree", batch_norm_and_its_gradients_agree},

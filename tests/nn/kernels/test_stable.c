@@ -1,10 +1,10 @@
 /* The bits of an image do not depend on its company: a batch of 1, 16, 17 or 64 rows and any
- * position in it give the same result. Votes rest on this. */
+ * position in it give the same result, and so does any number of threads. Votes rest on this. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "nn/kernels/onednn.h"
+#include "nn/kernels/threads.h"
 #include "tests/nn/support.h"
 
 const char suite_name[] = "kernels/stable";
@@ -39,6 +39,7 @@ static const struct layer layers[] = {
     {"projection", {16, 16, 16}, {32, 16, 1, 1}, {{2, 2}, {0}, 1, {0}}, true, false, false, 0},
     {"digits", {28, 28, 1}, {20, 1, 5, 5}, {{1, 1}, {0}, 1, {0}}, true, false, false, 0},
     {"same", {28, 28, 1}, {64, 1, 8, 8}, {{2, 2}, {3, 3, 3, 3}, 1, {0}}, true, false, true, 0},
+    {"wide", {14, 14, 64}, {128, 64, 6, 6}, {{2, 2}, {0}, 1, {0}}, true, false, true, 0},
     {"linear", {1, 1, 800}, {500, 800, 1, 1}, {{1, 1}, {0}, 1, {0}}, true, false, true, 0},
     {"last", {1, 1, 64}, {10, 64, 1, 1}, {{1, 1}, {0}, 1, {0}}, true, false, false, 0},
     {"large", {1, 1, 784}, {500, 784, 1, 1}, {{1, 1}, {0}, 1, {0}}, true, true, false, 0},
@@ -160,8 +161,35 @@ static void an_image_has_the_same_bits_in_any_batch(void)
     }
 }
 
+static void an_image_has_the_same_bits_with_any_threads(void)
+{
+    const int before = tdo_threads_get();
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
+        struct built b[2];
+        for (int k = 0; k < 2; k++) {
+            tdo_threads_set(k ? 3 : 1);
+            build(&layers[i], 2, &b[k]);
+            put_image(&b[k], 0, 0);
+            put_image(&b[k], 1, 1);
+            ASSERT_OK_FATAL(tdo_plan_run(b[k].plan));
+            CU_ASSERT_EQUAL(tdo_threads_get(), k ? 3 : 1); /* a kernel leaves it alone */
+        }
+        const bool same = memcmp(tdo_plan_output(b[0].plan, 0), tdo_plan_output(b[1].plan, 0),
+                                 (size_t)(2 * b[0].y_row) * sizeof(float)) == 0;
+        if (!same) {
+            printf("%s: other bits with three threads\n", layers[i].name);
+        }
+        CU_ASSERT_TRUE(same);
+        drop(&b[0]);
+        drop(&b[1]);
+    }
+    tdo_threads_set(before);
+}
+
 CU_TestInfo suite_tests[] = {
     {"an image has the same bits in batches of 1, 16, 17 and 64, at any position",
      an_image_has_the_same_bits_in_any_batch},
+    {"an image has the same bits with one thread and with three",
+     an_image_has_the_same_bits_with_any_threads},
     CU_TEST_INFO_NULL,
 };

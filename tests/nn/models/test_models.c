@@ -16,14 +16,15 @@
 
 const char suite_name[] = "models";
 
-enum { ROWS = 5, MOST = 80 };
+enum { ROWS = 5, MOST = 340 }; /* resnet110: 335 tensors */
 
 struct trained {
     tdo_graph *g;
     tdo_params *params;
     tdo_plan *plan;
     tdo_node x, labels, weights, L, S;
-    int n; /* parameters of kind weight; wrt[n] is the input */
+    double moves; /* elements of a tensor that move, about */
+    int n;        /* parameters of kind weight; wrt[n] is the input */
     tdo_node wrt[MOST + 1], d[MOST + 1], g1[MOST + 1], g2[MOST + 1];
 };
 
@@ -111,10 +112,10 @@ static bool in_group(const struct trained *t, int i, int group, int groups)
     return i == t->n ? group == groups : group < groups && i % groups == group;
 }
 
-/* Some 8 elements of each tensor move, one way or the other: moving them all would cross kinks. */
+/* Some elements of each tensor move, one way or the other: moving them all would cross kinks. */
 static double direction(const struct trained *t, int i, int64_t k)
 {
-    const double chance = 8 / (double)probe_count(t->g, t->wrt[i]);
+    const double chance = t->moves / (double)probe_count(t->g, t->wrt[i]);
     if (probe_number(400 + (uint32_t)i, k) + 1 > 2 * chance) {
         return 0;
     }
@@ -220,19 +221,31 @@ static void try_group(struct trained *t, int group, int groups, const float *old
     }
 }
 
-static void check(const char *name, char shortcut, int64_t size, int groups)
+/* How a model is checked: on images of size x size, in so many groups, at which width,
+ * moving about so many elements of a tensor. */
+struct sample {
+    const char *name;
+    int64_t size;
+    int groups;
+    double wide, moves;
+};
+
+static void check(const char *name, char shortcut, const struct sample *how)
 {
-    const struct tdo_model_spec spec = {.height = size,
-                                        .width = size,
+    const struct tdo_model_spec spec = {.height = how->size,
+                                        .width = how->size,
                                         .channels = 1,
                                         .classes = 3,
                                         .shortcut = shortcut,
+                                        .wide = how->wide,
                                         .inputs = 1,
                                         .mean = {0.2},
                                         .std = {0.5}};
+    const int groups = how->groups;
     struct trained t;
     struct score s = {.worst = {0, 0}};
     start(&t, tdo_model_find(name), &spec, TDO_NORM_BATCH);
+    t.moves = how->moves;
     derive(&t);
     const int64_t floats = tdo_params_count(t.params, TDO_PARAM_WEIGHT);
     float *old = malloc((size_t)floats * sizeof *old);
@@ -254,45 +267,53 @@ static void check(const char *name, char shortcut, int64_t size, int groups)
     stop(&t);
 }
 
-/* Models that are not named here are checked on 32x32 images. */
+/* Models that are not named here are checked on 32x32 images. Deep ones are made narrow. */
 static void every_gradient_agrees_with_central_differences(void)
 {
-    static const struct {
-        const char *name;
-        int64_t size;
-        int groups;
-    } small[] = {{"mlp", 5, 6}, {"lenet", 16, 3}, {"zcnn", 28, 1}, {"resnet20", 8, 4}};
+    static const struct sample small[] = {{"mlp", 5, 6, 1, 8},
+                                          {"lenet", 16, 3, 1, 8},
+                                          {"zcnn", 28, 1, 1, 8},
+                                          {"zresnet", 20, 1, 1, 8},
+                                          {"vgg16", 32, 2, 0.0625, 8},
+                                          {"resnet20", 8, 4, 1, 8},
+                                          {"resnet32", 8, 2, 0.125, 4},
+                                          {"resnet44", 8, 2, 0.125, 2},
+                                          {"resnet56", 8, 3, 0.125, 0.5},
+                                          {"resnet110", 8, 2, 0.25, 1}};
     for (int i = 0; tdo_model_table[i]; i++) {
         const struct tdo_model *m = tdo_model_table[i];
-        int64_t size = 32;
-        int groups = 2;
+        struct sample how = {m->name, 32, 2, 1, 8};
         for (size_t k = 0; k < sizeof small / sizeof *small; k++) {
-            if (strcmp(m->name, small[k].name) == 0) {
-                size = small[k].size;
-                groups = small[k].groups;
-            }
+            how = strcmp(m->name, small[k].name) == 0 ? small[k] : how;
         }
-        check(m->name, 'A', size, groups);
+        check(m->name, 'A', &how);
         if (m->shortcut) {
-            check(m->name, 'B', size, groups);
+            check(m->name, 'B', &how);
         }
     }
 }
 
 /* ---- counts, names ------------------------------------------------------------------------------ */
 
-static int64_t count_of(const char *name, char shortcut, int64_t size, int64_t channels)
+static int64_t wide_count_of(const char *name, char shortcut, int64_t size, int64_t channels,
+                             double wide)
 {
     const struct tdo_model_spec spec = {.height = size,
                                         .width = size,
                                         .channels = channels,
                                         .classes = 10,
-                                        .shortcut = shortcut};
+                                        .shortcut = shortcut,
+                                        .wide = wide};
     struct trained t;
     start(&t, tdo_model_find(name), &spec, TDO_NORM_RUNNING);
     const int64_t n = tdo_params_count(t.params, TDO_PARAM_WEIGHT);
     stop(&t);
     return n;
+}
+
+static int64_t count_of(const char *name, char shortcut, int64_t size, int64_t channels)
+{
+    return wide_count_of(name, shortcut, size, channels, 0);
 }
 
 static void parameter_counts_are_the_published_ones(void)
@@ -304,6 +325,70 @@ static void parameter_counts_are_the_published_ones(void)
     CU_ASSERT_EQUAL(count_of("resnet20", 'B', 32, 3), 269722 + 576 + 2176);
     /* 8 8 64 + 64, 6 6 64 128 + 128, 5 5 128 128 + 128, 128 10 + 10 */
     CU_ASSERT_EQUAL(count_of("zcnn", 'A', 28, 1), 4160 + 295040 + 409728 + 1290);
+    /* as zcnn to conv2; 128 64 + 64, 9 64 64 + 64, 64 128 + 128, 2 2 128 10 + 10 */
+    CU_ASSERT_EQUAL(count_of("zresnet", 'A', 32, 3),
+                    3 * 4096 + 64 + 295040 + 8256 + 36928 + 8320 + 5130);
+    /* torchvision's features (vgg16_bn, 14723136), and 512 10 + 10 */
+    CU_ASSERT_EQUAL(count_of("vgg16", 'A', 32, 3), 14723136 + 5130);
+}
+
+/* He et al. 2016, table 6, and the sizes of one more block a stage: 2 (9 c c + 2 c). */
+static void deeper_residual_networks_grow_by_the_block(void)
+{
+    static const struct {
+        const char *name;
+        int more;
+    } deep[] = {{"resnet32", 2}, {"resnet44", 4}, {"resnet56", 6}, {"resnet110", 15}};
+    const int64_t block = 2 * (9 * (16 * 16 + 32 * 32 + 64 * 64) + 2 * (16 + 32 + 64));
+    for (size_t k = 0; k < sizeof deep / sizeof *deep; k++) {
+        const int64_t a = 269722 + deep[k].more * block;
+        CU_ASSERT_EQUAL(count_of(deep[k].name, 'A', 32, 3), a);
+        CU_ASSERT_EQUAL(count_of(deep[k].name, 'B', 32, 3), a + 576 + 2176);
+    }
+    CU_ASSERT_EQUAL(count_of("resnet110", 'A', 32, 3), 1727962);
+}
+
+static void width_multiplies_channels(void)
+{
+    CU_ASSERT_EQUAL(wide_count_of("resnet20", 'A', 32, 3, 1), 269722);
+    CU_ASSERT_EQUAL(wide_count_of("resnet20", 'A', 32, 3, 2), 1073962);
+    CU_ASSERT_EQUAL(wide_count_of("resnet20", 'A', 32, 3, 4), 4286026);
+    const struct tdo_model_spec odd = {.wide = 0.15}, narrow = {.wide = 1.0 / 64}, none = {0};
+    CU_ASSERT_EQUAL(tdo_model_channels(&odd, 16), 2);  /* 2.4 */
+    CU_ASSERT_EQUAL(tdo_model_channels(&odd, 64), 10); /* 9.6 */
+    CU_ASSERT_EQUAL(tdo_model_channels(&narrow, 16), 1);
+    CU_ASSERT_EQUAL(tdo_model_channels(&narrow, 96), 2); /* 1.5 */
+    CU_ASSERT_EQUAL(tdo_model_channels(&none, 64), 64);
+    for (int i = 0; tdo_model_table[i]; i++) { /* the flag says who reads it */
+        const struct tdo_model *m = tdo_model_table[i];
+        const bool reads =
+            wide_count_of(m->name, 'A', 32, 3, 0.5) != count_of(m->name, 'A', 32, 3);
+        CU_ASSERT_EQUAL(reads, m->width);
+    }
+}
+
+/* torchvision counts convolution, norm, activation and pooling in one sequence. */
+static void state_dict_of_vgg16_is_torchvision_s(void)
+{
+    static const int convs[] = {0, 3, 7, 10, 14, 17, 20, 24, 27, 30, 34, 37, 40};
+    static const char *const part[] = {"weight", "bias", "running_mean", "running_var"};
+    const struct tdo_model_spec spec = {
+        .height = 32, .width = 32, .channels = 3, .classes = 10, .wide = 0.0625};
+    struct trained t;
+    int at = 0;
+    start(&t, tdo_model_find("vgg16"), &spec, TDO_NORM_BATCH);
+    CU_ASSERT_EQUAL_FATAL(tdo_params_entries(t.params), 13 * 6 + 2);
+    for (int i = 0; i < 13; i++) {
+        for (int k = 0; k < 6; k++) {
+            char want[64];
+            snprintf(want, sizeof want, "features.%d.%s", convs[i] + k / 2 - k / 4,
+                     part[k < 2 ? k : k - 2]);
+            CU_ASSERT_STRING_EQUAL(tdo_params_at(t.params, at++)->name, want);
+        }
+    }
+    CU_ASSERT_STRING_EQUAL(tdo_params_at(t.params, at++)->name, "classifier.weight");
+    CU_ASSERT_STRING_EQUAL(tdo_params_at(t.params, at)->name, "classifier.bias");
+    stop(&t);
 }
 
 static void state_dict_of_resnet20_is_pytorch_s(void)
@@ -434,6 +519,9 @@ CU_TestInfo suite_tests[] = {
     {"every gradient agrees with central differences, first and second order",
      every_gradient_agrees_with_central_differences},
     {"parameter counts are the published ones", parameter_counts_are_the_published_ones},
+    {"deeper residual networks grow by the block", deeper_residual_networks_grow_by_the_block},
+    {"the width multiplies channels, in the models that read it", width_multiplies_channels},
+    {"the state dict of vgg16 is torchvision's", state_dict_of_vgg16_is_torchvision_s},
     {"the state dict of resnet20 is PyTorch's", state_dict_of_resnet20_is_pytorch_s},
     {"batch mode reports every normalisation", batch_mode_reports_every_norm},
     {"the input layer normalises", the_input_layer_normalises},

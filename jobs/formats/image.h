@@ -1,0 +1,42 @@
+#ifndef TDO_JOBS_FORMATS_IMAGE_H
+#define TDO_JOBS_FORMATS_IMAGE_H
+/* Images in files: PNG by libpng, JPEG by libjpeg-turbo, and cutting them to one size.
+ *
+ * Every image becomes 8-bit RGB, rows from the top. Grey is repeated, a palette looked up, 16
+ * bits rounded to 8, alpha dropped. Colour profiles, gamma and the orientation in EXIF are not
+ * applied. Damage of any kind is an error, also where a viewer would go on with grey. */
+#include <stdint.h>
+
+#include "nn/base/error.h"
+
+struct tdo_image {
+    int64_t width, height;
+    uint8_t *pixels; /* [height,width,3] */
+};
+
+/* Decode a file; its first bytes tell PNG from JPEG. out is zeroed first.
+ * Errors: TDO_ERR_FILE, TDO_ERR_FORMAT naming file and place, TDO_ERR_MEMORY.
+ * Owner:  caller, tdo_image_free, also after an error. */
+TDO_MUST tdo_err tdo_image_read(const char *path, struct tdo_image *out);
+
+/* The same from bytes in memory; path is for messages. */
+TDO_MUST tdo_err tdo_image_png(const char *path, const uint8_t *data, int64_t bytes,
+                               struct tdo_image *out);
+TDO_MUST tdo_err tdo_image_jpeg(const char *path, const uint8_t *data, int64_t bytes,
+                                struct tdo_image *out);
+
+/* Resize the shorter side to `size`, keep the aspect (the longer side is rounded down), and cut
+ * out the middle: pixels [size,size,3]. The same bytes on all machines.
+ * Errors: TDO_ERR_MEMORY.
+ * Source: bilinear with antialiasing, as Pillow does it: each output pixel is the mean of the
+ *         input under a triangle of half-width max(scale, 1); columns first, then rows, each
+ *         rounded to bytes. The cut is that of torchvision (Resize, then CenterCrop). */
+TDO_MUST tdo_err tdo_image_fit(const struct tdo_image *in, int64_t size, uint8_t *pixels);
+
+/* Pixels for width x height, for the decoders. Errors: TDO_ERR_FORMAT for impossible sizes. */
+TDO_MUST tdo_err tdo_image_new(const char *path, int64_t width, int64_t height,
+                               struct tdo_image *out);
+
+void tdo_image_free(struct tdo_image *image);
+
+#endif

@@ -7,4 +7,23 @@
 tdo_node tdo_resnet_build(struct tdo_build *b, tdo_node x, const struct tdo_model_spec *spec,
                           int blocks);
 
+/* The row of the network with `blocks` blocks a stage, whose depth is 6 blocks + 2. */
+#define TDO_RESNET_ROW(depth, blocks)                                                          \
+    static tdo_node build(struct tdo_build *b, tdo_node x, const struct tdo_model_spec *spec)  \
+    {                                                                                          \
+        _Static_assert((depth) == 6 * (blocks) + 2, "depth is 6 blocks + 2");                  \
+        return tdo_resnet_build(b, x, spec, (blocks));                                         \
+    }                                                                                          \
+    const struct tdo_model tdo_model_resnet##depth = {                                         \
+        .name = "resnet" #depth,                                                               \
+        .help = "residual network of depth " #depth " for small images, 16-32-64 channels",    \
+        .cite = "He et al. 2016, section 4.2",                                                 \
+        .shortcut = true,                                                                      \
+        .width = true,                                                                         \
+        .usual = {32, 32, 3},                                                                  \
+        .weight_init = TDO_INIT_KAIMING_NORMAL,                                                \
+        .bias_init = TDO_INIT_FAN_IN_UNIFORM,                                                  \
+        .build = build,                                                                        \
+    }
+
 #endif

@@ -345,7 +345,9 @@ static void make_stl(const char *inside)
             for (int k = 0; k < STL && f % 2 == 0; k++) {
                 data[i * STL + k] = value(f, i, k / 9216, k % 9216 / 96, k % 96);
             }
-            data[i] = f % 2 ? (uint8_t)(i % 10 + 1) : data[i];
+            if (f % 2) {
+                data[i] = (uint8_t)(i % 10 + 1);
+            }
         }
         put(name, data, f % 2 ? rows : rows * STL);
     }
@@ -446,9 +448,9 @@ static void draw_png(int type, int depth, struct picture *p)
         }
         for (int c = 0; c < 3; c++) {
             unsigned v = sample(i, colours == 3 ? c : 0, depth), most = (1u << depth) - 1;
-            p->rgb[3 * i + c] = type == PNG_COLOR_TYPE_PALETTE
-                                    ? (uint8_t)(v * 7 + (unsigned)c * 50)
-                                    : (uint8_t)((v * 255 + most / 2) / most);
+            v = type == PNG_COLOR_TYPE_PALETTE ? v * 7 + (unsigned)c * 50
+                                               : (v * 255 + most / 2) / most;
+            p->rgb[3 * i + c] = (uint8_t)v;
         }
     }
 }

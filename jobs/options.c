@@ -12,24 +12,17 @@ enum {
     COMPUTES = TDO_JOB_train | TDO_JOB_certify | TDO_JOB_import,
 };
 
-#define INT(k, lo, hi, v, u, j, h)                                                             \
+#define NUMBER(t, k, lo, hi, v, u, j, h)                                                       \
     {.key = (k),                                                                               \
-     .type = TDO_OPTION_INT,                                                                   \
+     .type = (t),                                                                              \
      .min = (lo),                                                                              \
      .max = (hi),                                                                              \
      .value = (v),                                                                             \
      .unit = (u),                                                                              \
      .jobs = (j),                                                                              \
      .help = (h)},
-#define REAL(k, lo, hi, v, u, j, h)                                                            \
-    {.key = (k),                                                                               \
-     .type = TDO_OPTION_REAL,                                                                  \
-     .min = (lo),                                                                              \
-     .max = (hi),                                                                              \
-     .value = (v),                                                                             \
-     .unit = (u),                                                                              \
-     .jobs = (j),                                                                              \
-     .help = (h)},
+#define INT(k, lo, hi, v, u, j, h) NUMBER(TDO_OPTION_INT, k, lo, hi, v, u, j, h)
+#define REAL(k, lo, hi, v, u, j, h) NUMBER(TDO_OPTION_REAL, k, lo, hi, v, u, j, h)
 #define CHOICE(k, c, v, j, h)                                                                  \
     {.key = (k),                                                                               \
      .type = TDO_OPTION_CHOICE,                                                                \

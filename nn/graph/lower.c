@@ -361,7 +361,6 @@ static bool compile(const struct lowering *l, const struct cluster *c, struct td
         home[m] = r;
         *s = (struct tdo_program_step){
             n->op->tiles, r, source[0], source[1], source[2], n->attr.real.a, n->attr.real.b};
-        p->registers = r + 1 > p->registers ? r + 1 : p->registers;
     }
     return true;
 }

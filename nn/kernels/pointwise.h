@@ -57,7 +57,6 @@ struct tdo_program_step {
 
 struct tdo_program {
     int loads, steps; /* operand k is loaded into register k */
-    int registers;
     struct tdo_program_load load[TDO_MAX_IN];
     struct tdo_program_step step[TDO_MAX_STEPS];
 };

@@ -35,6 +35,11 @@ function(tdo_add_test name)
   endif()
 endfunction()
 
+# Tests whose numbers come out of the kernels: the build without oneDNN runs these.
+function(tdo_label_core)
+  set_property(TEST ${ARGN} APPEND PROPERTY LABELS core)
+endfunction()
+
 # What every test gets: a time limit, one thread per rank, permission to run as root.
 function(tdo_test_properties test processors timeout labels)
   set(environment OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 OMPI_ALLOW_RUN_AS_ROOT=1

@@ -18,6 +18,7 @@ struct certifying {
     struct tdo_certify_options o;
     struct tdo_sampler_options sampling;
     tdo_dataset *data;
+    struct tdo_images images;
     struct tdo_network net;
     tdo_rounded *table;
     tdo_sampler *sampler;
@@ -33,16 +34,15 @@ static tdo_err read_options(struct tdo_job_context *x, struct certifying *c)
                                         .alpha = tdo_config_real(k, "certify.alpha"),
                                         .n0 = tdo_config_int(k, "certify.n0"),
                                         .n = tdo_config_int(k, "certify.n")};
-    c->sampling = (struct tdo_sampler_options){
-        .split = (enum tdo_split)tdo_config_choice(k, "data.split"),
-        .skip = tdo_config_int(k, "certify.skip"),
-        .n0 = c->o.n0,
-        .n = c->o.n,
-        .batch = tdo_config_int(k, "certify.batch"),
-        .sigma = c->o.sigma,
-        .seed = (uint32_t)tdo_config_int(k, "run.seed"),
-        .hash = tdo_config_bool(k, "certify.hash"),
-        .profile = tdo_config_bool(k, "certify.profile")};
+    c->sampling =
+        (struct tdo_sampler_options){.what = "certify",
+                                     .n0 = c->o.n0,
+                                     .n = c->o.n,
+                                     .batch = tdo_config_int(k, "certify.batch"),
+                                     .sigma = c->o.sigma,
+                                     .seed = (uint32_t)tdo_config_int(k, "run.seed"),
+                                     .hash = tdo_config_bool(k, "certify.hash"),
+                                     .profile = tdo_config_bool(k, "certify.profile")};
     const char *name = tdo_config_text(k, "certify.certifier");
     c->certifier = tdo_certifier_find(name);
     if (!c->certifier) {
@@ -55,54 +55,26 @@ static tdo_err read_options(struct tdo_job_context *x, struct certifying *c)
 
 static tdo_err choose_noise(struct tdo_job_context *x, struct certifying *c)
 {
-    const bool u8 = tdo_dataset_info(c->data)->is_u8;
-    c->sampling.law = (enum tdo_noise_law)tdo_config_choice(x->config, "certify.noise");
-    if (!u8 && c->sampling.law == TDO_NOISE_ROUNDED &&
-        !tdo_config_given(x->config, "certify.noise")) {
-        c->sampling.law = TDO_NOISE_REAL; /* the default of images that are no integers */
-    }
-    if (c->sampling.law == TDO_NOISE_ROUNDED) {
-        TDO_TRY(tdo_rounded_new(c->o.sigma, &c->table));
-        c->sampling.table = c->table;
-        c->o.slack = tdo_rounded_slack(c->table, tdo_dataset_pixels(c->data));
-    }
+    TDO_TRY(tdo_sampler_noise(&c->images, x->config, "certify.noise", &c->sampling, &c->table));
+    c->o.slack = c->table ? tdo_rounded_slack(c->table, tdo_images_pixels(&c->images)) : 0;
     return TDO_OK;
 }
 
 static tdo_err choose_images(struct tdo_job_context *x, struct certifying *c)
 {
-    const int64_t rows = tdo_dataset_info(c->data)->rows[c->sampling.split];
-    const int64_t max = tdo_config_int(x->config, "certify.max");
-    if (rows == 0) {
-        return TDO_FAIL(TDO_ERR_CONFIG, "data.split = %s: %s has no such images",
-                        tdo_dataset_split_name(c->sampling.split), tdo_dataset_path(c->data));
-    }
-    const int64_t images = (rows + c->sampling.skip - 1) / c->sampling.skip;
-    c->sampling.images = max > 0 && max < images ? max : images;
-    return TDO_OK;
-}
-
-static tdo_err open_network(struct tdo_job_context *x, struct certifying *c)
-{
-    char standard[1024];
-    const char *path = tdo_config_text(x->config, "model.file");
-    if (!path[0]) {
-        TDO_TRY(tdo_run_path(&c->run, "model.safetensors", standard, sizeof standard));
-        path = standard;
-    }
-    const struct tdo_dataset_info *info = tdo_dataset_info(c->data);
-    const struct tdo_network_data fit = {info->height, info->width, info->channels,
-                                         info->classes};
-    return tdo_network_load(path, &fit, &c->net);
+    const tdo_config *k = x->config;
+    c->images = tdo_images_split(c->data, (enum tdo_split)tdo_config_choice(k, "data.split"));
+    return tdo_images_take(&c->images, tdo_config_int(k, "certify.skip"),
+                           tdo_config_int(k, "certify.max"));
 }
 
 /* What depends on data set and network; local. */
 static tdo_err prepare(struct tdo_job_context *x, struct certifying *c)
 {
-    TDO_TRY(open_network(x, c));
+    TDO_TRY(tdo_run_network(&c->run, x->config, tdo_dataset_info(c->data), &c->net));
     TDO_TRY(choose_images(x, c));
     TDO_TRY(choose_noise(x, c));
-    return tdo_memory_new(c->sampling.images, &c->certificate);
+    return tdo_memory_new(c->images.count, &c->certificate);
 }
 
 /* What recorded votes must match: everything that can change a vote of a given draw, and how
@@ -115,10 +87,10 @@ static tdo_err make_context(struct certifying *c)
     snprintf(text, sizeof text,
              "certify noise=%d sigma=%.17g seed=%u split=%d skip=%lld n0=%lld n=%lld hash=%d "
              "network=%llx data=%llx isa=%s",
-             (int)c->sampling.law, c->o.sigma, (unsigned)c->sampling.seed,
-             (int)c->sampling.split, (long long)c->sampling.skip, (long long)c->o.n0,
-             (long long)c->o.n, (int)c->sampling.hash, (unsigned long long)network,
-             (unsigned long long)tdo_dataset_info(c->data)->hash, c->run.isa);
+             (int)c->sampling.law, c->o.sigma, (unsigned)c->sampling.seed, (int)c->images.split,
+             (long long)c->images.skip, (long long)c->o.n0, (long long)c->o.n,
+             (int)c->sampling.hash, (unsigned long long)network,
+             (unsigned long long)c->images.hash, c->run.isa);
     c->sampling.dir = c->run.dir;
     return tdo_run_context(&c->run, text, &c->sampling.context);
 }
@@ -131,29 +103,10 @@ static tdo_err open_all(struct tdo_job_context *x, struct certifying *c)
     TDO_TRY(tdo_comm_agree(x->comm, prepare(x, c)));
     TDO_TRY(make_context(c));
     return tdo_comm_agree(
-        x->comm, tdo_sampler_new(x->comm, &c->net, c->data, &c->sampling, &c->sampler));
+        x->comm, tdo_sampler_new(x->comm, &c->net, &c->images, &c->sampling, &c->sampler));
 }
 
 /* ---- deciding ----------------------------------------------------------------------------------- */
-
-/* Counts of all images on every rank, as one flat array: [images][2][classes]. */
-static tdo_err share_votes(struct certifying *c, uint64_t **counts)
-{
-    const int K = c->net.spec.classes;
-    const int64_t images = c->sampling.images;
-    tdo_votes *votes = tdo_sampler_votes(c->sampler);
-    tdo_votes_merge(c->run.comm, votes);
-    tdo_err err = tdo_comm_agree(c->run.comm, tdo_memory_new(images * 2 * K, counts));
-    if (err != TDO_OK) {
-        return err;
-    }
-    for (int64_t i = 0; tdo_comm_rank(c->run.comm) == 0 && i < 2 * images; i++) {
-        memcpy(*counts + i * K, tdo_votes_counts(votes, i / 2, (enum tdo_votes_purpose)(i % 2)),
-               (size_t)K * sizeof **counts);
-    }
-    tdo_comm_broadcast(c->run.comm, *counts, images * 2 * K * (int64_t)sizeof **counts);
-    return TDO_OK;
-}
 
 /* Each rank decides every so-manieth image; the results meet as bit patterns, added to zeros. */
 static tdo_err decide(struct certifying *c)
@@ -162,8 +115,8 @@ static tdo_err decide(struct certifying *c)
     const int K = c->net.spec.classes, size = tdo_comm_size(c->run.comm);
     const int64_t words = (int64_t)(sizeof *c->certificate / sizeof(uint64_t));
     uint64_t *counts = NULL;
-    tdo_err err = share_votes(c, &counts);
-    for (int64_t i = tdo_comm_rank(c->run.comm); err == TDO_OK && i < c->sampling.images;
+    tdo_err err = tdo_sampler_share(c->sampler, &counts);
+    for (int64_t i = tdo_comm_rank(c->run.comm); err == TDO_OK && i < c->images.count;
          i += size) {
         const uint64_t *select = counts + 2 * i * K;
         err = c->certifier->decide(&c->o, select, select + K, K, &c->certificate[i]);
@@ -171,7 +124,7 @@ static tdo_err decide(struct certifying *c)
     err = tdo_comm_agree(c->run.comm, err);
     if (err == TDO_OK) {
         tdo_comm_sum_u64(c->run.comm, (uint64_t *)(void *)c->certificate,
-                         c->sampling.images * words);
+                         c->images.count * words);
     }
     tdo_memory_free(&counts);
     return err;
@@ -182,7 +135,7 @@ static tdo_err decide(struct certifying *c)
 static tdo_err write_results(struct certifying *c)
 {
     const struct tdo_certify_tables tables = {.run = &c->run,
-                                              .data = c->data,
+                                              .images = &c->images,
                                               .sampling = &c->sampling,
                                               .options = &c->o,
                                               .certifier = c->certifier,
@@ -215,10 +168,9 @@ static tdo_err certify(struct tdo_job_context *x)
         TDO_LOG_INFO,
         "certify %s: %lld images, n0 %lld, n %lld, sigma %g, alpha %g one-sided, %s noise "
         "(slack %.1e), on %d ranks",
-        c->net.model->name, (long long)c->sampling.images, (long long)c->o.n0,
-        (long long)c->o.n, c->o.sigma, c->o.alpha,
-        c->sampling.law == TDO_NOISE_ROUNDED ? "rounded" : "real", c->o.slack,
-        tdo_comm_size(x->comm));
+        c->net.model->name, (long long)c->images.count, (long long)c->o.n0, (long long)c->o.n,
+        c->o.sigma, c->o.alpha, c->sampling.law == TDO_NOISE_ROUNDED ? "rounded" : "real",
+        c->o.slack, tdo_comm_size(x->comm));
     TDO_GOTO(tdo_sampler_run(c->sampler, &per_second));
     tdo_run_note(&c->run, "samples_per_second", per_second);
     if (c->sampling.profile && tdo_comm_rank(x->comm) == 0) {

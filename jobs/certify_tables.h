@@ -11,7 +11,7 @@
 
 struct tdo_certify_tables { /* all borrowed */
     const struct tdo_run *run;
-    const tdo_dataset *data;
+    const struct tdo_images *images;
     const struct tdo_sampler_options *sampling;
     const struct tdo_certify_options *options;
     const struct tdo_certifier *certifier;

@@ -1,23 +1,31 @@
 /* testudo import: from files that people have, or from nothing, to one HDF5 data set.
  *
  * A format (formats/) hands out decoded samples; the writer (mpi/dataset.h) stores them, with
- * mean image and hash. Samples stream through a window, the whole set is never in memory. */
+ * mean image and hash. Each rank reads windows of its own, in turns: of R ranks, rank r has the
+ * windows r, r + R, ... of a split. Only a source that is one stream is read by the root alone.
+ * After each turn the ranks agree, so that what goes wrong with one file ends all of them soon.
+ * A window has a fixed size, so the memory of a rank does not depend on that of the set. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "jobs/formats/formats.h"
-#include "jobs/job.h"
+#include "jobs/run.h"
 #include "mpi/dataset.h"
 #include "nn/base/file.h"
 #include "nn/base/log.h"
 #include "nn/base/memory.h"
 
-enum { WINDOW_BYTES = 1 << 24 };
+enum { WINDOW_BYTES = 1 << 22, MAX_WINDOW_BYTES = 1 << 30 };
 
 struct importing {
-    tdo_source *source;
+    tdo_comm *comm;
+    tdo_source *source; /* NULL on a rank that reads nothing */
+    struct tdo_source_info info;
     tdo_dataset_writer *writer;
-    int64_t window; /* samples in memory at a time */
+    struct tdo_progress progress;
+    int readers;    /* ranks, from the root on */
+    int64_t window; /* samples in memory at a time: whole blocks of the writer */
+    int64_t done;   /* by all ranks */
     unsigned char *x;
     int32_t *y;
 };
@@ -28,54 +36,131 @@ static const char *format_name(const void *context, int i)
     return tdo_format_at(i)->name;
 }
 
-static tdo_err open_source(struct tdo_job_context *c, struct importing *m)
+static tdo_err find_format(const char *name, const struct tdo_format **format)
 {
-    const char *name = tdo_config_text(c->config, "import.format");
-    const char *from = tdo_config_text(c->config, "import.from");
-    const struct tdo_format *format = tdo_format_find(name);
     int count = 0;
     while (tdo_format_at(count)) {
         count++;
     }
-    if (!format) {
+    *format = tdo_format_find(name);
+    if (!*format) {
         const char *near = tdo_option_nearest(name, format_name, NULL, count);
         return TDO_FAIL(
             TDO_ERR_CONFIG,
             "import.format = '%s' is no format%s%s%s; testudo list formats shows them", name,
             near ? ", did you mean '" : "", near ? near : "", near ? "'" : "");
     }
+    return TDO_OK;
+}
+
+/* From the root's source to those of the other ranks. */
+static tdo_err join_source(struct importing *m, const struct tdo_format *format,
+                           const struct tdo_format_args *args)
+{
+    const char *found = NULL;
+    char *bytes = NULL;
+    int64_t count = 0;
+    const bool root = tdo_comm_rank(m->comm) == 0;
+    tdo_err err = TDO_OK;
+    if (root) {
+        tdo_source_share(m->source, &found, &count);
+    }
+    tdo_comm_broadcast(m->comm, &count, (int64_t)sizeof count);
+    if (count > 0) {
+        err = tdo_memory_new(count, &bytes);
+        TDO_GOTO(tdo_comm_agree(m->comm, err));
+        if (root) {
+            memcpy(bytes, found, (size_t)count);
+        }
+        tdo_comm_broadcast(m->comm, bytes, count);
+    }
+    if (!root) {
+        err = tdo_source_join(format, args, &m->info, bytes, count, &m->source);
+    }
+    err = tdo_comm_agree(m->comm, err);
+done:
+    tdo_memory_free(&bytes);
+    return err;
+}
+
+static tdo_err open_source(struct tdo_job_context *c, struct importing *m)
+{
+    const char *from = tdo_config_text(c->config, "import.from");
+    const struct tdo_format *format = NULL;
     const struct tdo_format_args args = {.from = from[0] ? from : NULL,
                                          .seed =
                                              (uint32_t)tdo_config_int(c->config, "run.seed"),
                                          .size = tdo_config_int(c->config, "import.size"),
                                          .train = tdo_config_int(c->config, "import.train"),
                                          .test = tdo_config_int(c->config, "import.test")};
-    TDO_TRY(tdo_source_open(format, &args, &m->source));
-    const struct tdo_source_info *s = &m->source->info;
+    tdo_err err = find_format(tdo_config_text(c->config, "import.format"), &format);
+    if (err == TDO_OK && tdo_comm_rank(m->comm) == 0) {
+        err = tdo_source_open(format, &args, &m->source);
+        m->info = m->source ? m->source->info : m->info;
+    }
+    TDO_TRY(tdo_comm_agree(m->comm, err));
+    tdo_comm_broadcast(m->comm, &m->info, (int64_t)sizeof m->info);
+    m->readers = m->info.anywhere ? tdo_comm_size(m->comm) : 1;
+    return m->readers > 1 ? join_source(m, format, &args) : TDO_OK;
+}
+
+static tdo_err make_window(struct importing *m)
+{
+    const struct tdo_source_info *s = &m->info;
     const int64_t bytes = s->height * s->width * s->channels * (s->is_u8 ? 1 : 4);
-    m->window = bytes < WINDOW_BYTES ? WINDOW_BYTES / bytes : 1;
+    const int64_t blocks = WINDOW_BYTES / TDO_DATASET_BLOCK / bytes;
+    if (bytes > MAX_WINDOW_BYTES / TDO_DATASET_BLOCK) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "images of %" PRId64 "x%" PRId64 "x%" PRId64 " (height x width x "
+                        "channels): a rank holds %d at a time, which is too much memory; "
+                        "import.size makes those of a folder smaller",
+                        s->height, s->width, s->channels, TDO_DATASET_BLOCK);
+    }
+    m->window = TDO_DATASET_BLOCK * (blocks > 1 ? blocks : 1);
+    if (!m->source) {
+        return TDO_OK;
+    }
     TDO_TRY(tdo_memory_new(m->window * bytes, &m->x));
     return tdo_memory_new(m->window, &m->y);
 }
 
-/* All samples of a split, on the root. */
-static tdo_err copy_split(struct importing *m, enum tdo_source_split from, enum tdo_split to,
-                          struct tdo_progress *progress, int64_t *done)
+/* This rank's window of a turn, which may lie behind the end. */
+static tdo_err copy_window(struct importing *m, enum tdo_source_split from, enum tdo_split to,
+                           int64_t first)
 {
-    const int64_t rows = m->source->info.rows[from];
-    for (int64_t first = 0; first < rows; first += m->window) {
-        const int64_t n = rows - first < m->window ? rows - first : m->window;
-        TDO_TRY(tdo_source_read(m->source, from, first, n, m->x, m->y));
-        TDO_TRY(tdo_dataset_append(m->writer, to, n, m->x, m->y));
-        tdo_progress_show(progress, *done += n, NULL);
+    const int64_t left = m->info.rows[from] - first, n = left < m->window ? left : m->window;
+    if (n <= 0 || !m->source) {
+        return TDO_OK;
+    }
+    TDO_TRY(tdo_source_read(m->source, from, first, n, m->x, m->y));
+    return tdo_dataset_write(m->writer, to, first, n, m->x, m->y);
+}
+
+/* Of several windows with errors the first one counts: the message is that of any number of
+ * ranks. Ranks: collective. */
+static tdo_err agree_on_first(tdo_comm *comm, tdo_err err)
+{
+    const int64_t me = tdo_comm_rank(comm);
+    int64_t first = err != TDO_OK ? me : INT64_MAX;
+    tdo_comm_min_i64(comm, &first, 1);
+    return tdo_comm_agree(comm, me == first ? err : TDO_OK);
+}
+
+static tdo_err copy_split(struct importing *m, enum tdo_source_split from, enum tdo_split to)
+{
+    const int64_t rows = m->info.rows[from], turn = m->window * m->readers;
+    for (int64_t first = 0; first < rows; first += turn) {
+        const int64_t mine = first + m->window * tdo_comm_rank(m->comm);
+        TDO_TRY(agree_on_first(m->comm, copy_window(m, from, to, mine)));
+        m->done += rows - first < turn ? rows - first : turn;
+        tdo_progress_show(&m->progress, m->done, NULL);
     }
     return TDO_OK;
 }
 
 static tdo_err copy_all(struct tdo_job_context *c, struct importing *m)
 {
-    const struct tdo_source_info *s = &m->source->info;
-    const int64_t rows = s->rows[TDO_SOURCE_TRAIN] + s->rows[TDO_SOURCE_TEST];
+    const struct tdo_source_info *s = &m->info;
     const struct tdo_dataset_info info = {
         .height = s->height,
         .width = s->width,
@@ -84,20 +169,14 @@ static tdo_err copy_all(struct tdo_job_context *c, struct importing *m)
         .is_u8 = s->is_u8,
         .rows = {[TDO_SPLIT_TRAIN] = s->rows[TDO_SOURCE_TRAIN],
                  [TDO_SPLIT_TEST] = s->rows[TDO_SOURCE_TEST]}};
-    struct tdo_progress progress;
-    int64_t done = 0;
-    TDO_TRY(tdo_dataset_create(c->comm, tdo_config_text(c->config, "import.out"), &info,
+    TDO_TRY(tdo_comm_agree(m->comm, make_window(m)));
+    TDO_TRY(tdo_dataset_create(m->comm, tdo_config_text(c->config, "import.out"), &info,
                                &m->writer));
-    tdo_progress_start(&progress, "import", "images", rows, 0);
-    tdo_err err = TDO_OK;
-    if (tdo_comm_rank(c->comm) == 0) {
-        err = copy_split(m, TDO_SOURCE_TRAIN, TDO_SPLIT_TRAIN, &progress, &done);
-        if (err == TDO_OK) {
-            err = copy_split(m, TDO_SOURCE_TEST, TDO_SPLIT_TEST, &progress, &done);
-        }
-    }
-    TDO_TRY(tdo_comm_agree(c->comm, err));
-    tdo_progress_end(&progress, rows, NULL);
+    tdo_progress_start(&m->progress, "import", "images",
+                       s->rows[TDO_SOURCE_TRAIN] + s->rows[TDO_SOURCE_TEST], 0);
+    TDO_TRY(copy_split(m, TDO_SOURCE_TRAIN, TDO_SPLIT_TRAIN));
+    TDO_TRY(copy_split(m, TDO_SOURCE_TEST, TDO_SPLIT_TEST));
+    tdo_progress_end(&m->progress, m->done, NULL);
     return tdo_dataset_finish(m->writer);
 }
 
@@ -119,12 +198,12 @@ static tdo_err make_parent(const char *path)
 
 static tdo_err import(struct tdo_job_context *c)
 {
-    struct importing m = {0};
+    struct importing m = {.comm = c->comm};
     const char *out = tdo_config_text(c->config, "import.out");
     tdo_dataset *data = NULL;
     tdo_err err = tdo_comm_rank(c->comm) == 0 ? make_parent(out) : TDO_OK;
     TDO_GOTO(tdo_comm_agree(c->comm, err));
-    TDO_GOTO(tdo_comm_agree(c->comm, open_source(c, &m)));
+    TDO_GOTO(open_source(c, &m));
     TDO_GOTO(copy_all(c, &m));
     TDO_GOTO(tdo_dataset_open(c->comm, out, &data));
     const struct tdo_dataset_info *i = tdo_dataset_info(data);
@@ -133,6 +212,7 @@ static tdo_err import(struct tdo_job_context *c)
                  "x%" PRId64 "x%" PRId64 ", %d classes, hash %016" PRIx64,
                  out, i->rows[TDO_SPLIT_TRAIN], i->rows[TDO_SPLIT_TEST], i->height, i->width,
                  i->channels, i->classes, i->hash);
+    (void)tdo_run_memory(c->comm);
 done:
     tdo_dataset_free(&data);
     tdo_dataset_writer_free(&m.writer);

@@ -1,63 +1,126 @@
-/* testudo info model.name=... or model.file=...: the parts of a network and its size. */
+/* testudo info model.name=... or model.file=...: the parts of a network and its size.
+ *
+ * A model file without a description (someone else's) is shown as the network that model.name
+ * says it is; without model.name only its tensors are listed. */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "jobs/job.h"
 #include "jobs/network.h"
+#include "nn/safetensors.h"
 
-/* The image size asked for, else the usual one of the model. */
-static tdo_err choose_size(const tdo_config *c, struct tdo_network_data *d)
+static void print_numbers(const char *what, const double *v, int count)
 {
-    double size[3] = {0};
-    const struct tdo_model *m = tdo_model_find(tdo_config_text(c, "model.name"));
-    const int given = tdo_config_reals(c, "model.input", size, 3);
-    if (given != 0 && given != 3) {
-        return TDO_FAIL(TDO_ERR_CONFIG,
-                        "model.input has %d numbers, expected height, width, "
-                        "channels",
-                        given);
+    printf("%s ", what);
+    for (int i = 0; i < count; i++) {
+        printf("%s%.9g", i ? ", " : count > 1 ? "(" : "", v[i]);
     }
-    for (int i = 0; m && given == 0 && i < 3; i++) {
-        size[i] = (double)m->usual[i];
+    printf("%s", count > 1 ? ")" : "");
+}
+
+static void print_defense(const struct tdo_defense_use *use)
+{
+    const struct tdo_option *o = use->row->options;
+    printf("defense %s", use->row->name);
+    for (int i = 0; o && o[i].key; i++) {
+        printf("%s %s = %.9g", i ? "," : ":", o[i].key, use->value[i]);
     }
-    *d = (struct tdo_network_data){.height = (int64_t)size[0],
-                                   .width = (int64_t)size[1],
-                                   .channels = (int64_t)size[2],
-                                   .classes = (int)tdo_config_int(c, "model.classes")};
-    return TDO_OK;
+    printf("\n");
+}
+
+/* All but the tensors: what the description of a model file says. */
+static void print_description(const struct tdo_network *n)
+{
+    const struct tdo_model_spec *s = &n->spec;
+    printf("%s: %s [%s]\n", n->model->name, n->model->help, n->model->cite);
+    if (n->model->shortcut) {
+        printf("shortcut %c\n", s->shortcut);
+    }
+    if (n->model->width) {
+        printf("width %g\n", s->wide);
+    }
+    printf("images %" PRId64 "x%" PRId64 "x%" PRId64 ", %d classes\n", s->height, s->width,
+           s->channels, s->classes);
+    if (s->inputs > 0) {
+        print_numbers("input layer: mean", s->mean, s->inputs);
+        print_numbers(", std", s->std, s->inputs);
+        printf("\n");
+    } else {
+        printf("input layer: none\n");
+    }
+    for (int i = 0; i < n->defenses.count; i++) {
+        print_defense(&n->defenses.use[i]);
+    }
 }
 
 static void print_network(const struct tdo_network *n)
 {
-    const struct tdo_model_spec *s = &n->spec;
-    printf("%s: %s [%s]\n", n->model->name, n->model->help, n->model->cite);
-    printf("images %" PRId64 "x%" PRId64 "x%" PRId64 ", %d classes\n\n", s->height, s->width,
-           s->channels, s->classes);
+    print_description(n);
+    printf("\n");
     for (int64_t i = 0; i < tdo_params_entries(n->params); i++) {
         const struct tdo_param *p = tdo_params_at(n->params, i);
         printf("%-32s %-18s %10" PRId64 "%s\n", p->name, tdo_shape_print(&p->shape).s, p->count,
                p->kind == TDO_PARAM_BUFFER ? "  buffer" : "");
-    }
-    for (int i = 0; i < n->defenses.count; i++) {
-        printf("defense %s\n", n->defenses.use[i].row->name);
     }
     printf("\n%" PRId64 " parameters, %" PRId64 " numbers in buffers\n",
            tdo_params_count(n->params, TDO_PARAM_WEIGHT),
            tdo_params_count(n->params, TDO_PARAM_BUFFER));
 }
 
+static void print_tensors(const tdo_safetensors *f, const char *path)
+{
+    int64_t numbers = 0;
+    for (int64_t i = 0; i < tdo_safetensors_tensors(f); i++) {
+        const struct tdo_safetensors_tensor *t = tdo_safetensors_at(f, i);
+        printf("%-44s %-5s %-18s %10" PRId64 "\n", t->name, t->dtype,
+               tdo_shape_print(&t->shape).s, t->count);
+        numbers += t->count;
+    }
+    printf("\n%" PRId64 " tensors, %" PRId64 " numbers\n", tdo_safetensors_tensors(f), numbers);
+    printf("%s does not say which network it is; with model.name (and model.mean, model.std, "
+           "...) it can be used\n",
+           path);
+}
+
+/* A file that nobody has said anything about: its tensors. *done: it was such a file. */
+static tdo_err list_tensors(const char *path, bool *done)
+{
+    tdo_safetensors *f = NULL;
+    tdo_json *description = NULL;
+    TDO_TRY(tdo_safetensors_open(path, &f));
+    tdo_err err = tdo_safetensors_describe(f, &description);
+    *done = err == TDO_OK && !description;
+    if (*done) {
+        print_tensors(f, path);
+    }
+    tdo_json_free(&description);
+    tdo_safetensors_free(&f);
+    return err;
+}
+
 static tdo_err info(struct tdo_job_context *c)
 {
     struct tdo_network n;
     struct tdo_network_data size;
+    bool done = false;
     const char *file = tdo_config_text(c->config, "model.file");
+    const char *name = tdo_config_text(c->config, "model.name");
+    if (file[0] && !name[0]) {
+        TDO_TRY(list_tensors(file, &done));
+    }
+    if (done) {
+        return TDO_OK;
+    }
     if (file[0]) {
-        TDO_TRY(tdo_network_load(file, NULL, &n));
+        TDO_TRY(tdo_network_open(c->config, file, NULL, &n));
     } else {
-        TDO_TRY(choose_size(c->config, &size));
+        TDO_TRY(tdo_network_size(c->config, tdo_model_find(name), &size));
         TDO_TRY(tdo_network_configure(c->config, &size, &n));
     }
     print_network(&n);
+    if (n.foreign) {
+        printf("%s has no description: all but the tensors is what the config says\n", file);
+    }
     tdo_network_free(&n);
     return TDO_OK;
 }

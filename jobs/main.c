@@ -7,6 +7,7 @@
 
 #include "jobs/job.h"
 #include "nn/base/exact.h"
+#include "nn/base/log.h"
 
 static const char *job_name(const void *context, int i)
 {
@@ -59,14 +60,25 @@ static tdo_err read_arguments(int argc, char **argv, const struct tdo_job *job,
     return tdo_config_check(context->config, job->bit);
 }
 
+/* A job without MPI says what it has to say once in a launch: on the rank that the launcher calls
+ * the first. */
+static tdo_err run_alone(int argc, char **argv, const struct tdo_job *job,
+                         struct tdo_job_context *context)
+{
+    if (tdo_log_launched_rank() > 0) {
+        return TDO_OK;
+    }
+    TDO_TRY(read_arguments(argc, argv, job, context));
+    return job->run(context);
+}
+
 /* Every rank comes out with the same error. */
 static tdo_err run(int argc, char **argv, struct tdo_job_context *context)
 {
     const struct tdo_job *job = NULL;
     tdo_err err = choose_job(argc, argv, &job);
     if (err == TDO_OK && job->alone) {
-        TDO_TRY(read_arguments(argc, argv, job, context));
-        return job->run(context);
+        return run_alone(argc, argv, job, context);
     }
     TDO_TRY(tdo_comm_new(&context->comm));
     if (err == TDO_OK) {

@@ -6,6 +6,7 @@
  *     "input": { "mean": [...], "std": [...] }, "defense": [ { "name", options... } ] } */
 #include "jobs/network.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -133,6 +134,12 @@ static int read_numbers(const tdo_json *j, const char *key, double *out, int roo
     return count;
 }
 
+/* As model.input takes it. */
+static bool is_side(int64_t n)
+{
+    return n >= 1 && n <= 100000;
+}
+
 static tdo_err recall_spec(const char *path, struct tdo_network *n, const char **name)
 {
     tdo_json *model = NULL, *data = NULL, *input = NULL;
@@ -147,8 +154,8 @@ static tdo_err recall_spec(const char *path, struct tdo_network *n, const char *
                 tdo_json_get_int(data, "height", &s->height) &&
                 tdo_json_get_int(data, "width", &s->width) &&
                 tdo_json_get_int(data, "channels", &s->channels) &&
-                tdo_json_get_int(data, "classes", &classes) && s->height > 0 && s->width > 0 &&
-                s->channels > 0 && classes > 1 && classes < 1 << 24;
+                tdo_json_get_int(data, "classes", &classes) && is_side(s->height) &&
+                is_side(s->width) && is_side(s->channels) && classes > 1 && classes < 1 << 24;
     if (fine) {
         const int room = (int)(sizeof s->mean / sizeof *s->mean);
         s->classes = (int)classes;
@@ -191,81 +198,7 @@ done:
     return err;
 }
 
-/* ---- making, building, saving --------------------------------------------------------------------- */
-
-tdo_err tdo_network_configure(const tdo_config *c, const struct tdo_network_data *data,
-                              struct tdo_network *out)
-{
-    *out = (struct tdo_network){0};
-    const char *name = tdo_config_text(c, "model.name");
-    tdo_err err = TDO_OK;
-    if (!name[0]) {
-        return TDO_FAIL(TDO_ERR_CONFIG,
-                        "model.name is missing; testudo list models shows them");
-    }
-    set_data(data, &out->spec);
-    out->spec.shortcut = tdo_config_choice(c, "model.shortcut") == 0 ? 'A' : 'B';
-    out->spec.wide = tdo_config_real(c, "model.width");
-    TDO_TRY(choose_model(name, out));
-    TDO_TRY(choose_input(c, &out->spec));
-    const uint32_t seed = (uint32_t)tdo_config_int(c, "run.seed");
-    TDO_GOTO(tdo_defense_read(c, seed, &out->defenses));
-    TDO_GOTO(describe(out));
-    err = tdo_network_init(out, seed);
-done:
-    if (err != TDO_OK) {
-        tdo_network_free(out);
-    }
-    return err;
-}
-
-static tdo_err check_fit(const char *path, const struct tdo_model_spec *s,
-                         const struct tdo_network_data *d)
-{
-    if (d && (d->height != s->height || d->width != s->width || d->channels != s->channels ||
-              d->classes != s->classes)) {
-        return TDO_FAIL(TDO_ERR_CONFIG,
-                        "%s is for images of %lldx%lldx%lld in %d classes, data.file has "
-                        "%lldx%lldx%lld in %d",
-                        path, (long long)s->height, (long long)s->width, (long long)s->channels,
-                        s->classes, (long long)d->height, (long long)d->width,
-                        (long long)d->channels, d->classes);
-    }
-    return TDO_OK;
-}
-
-tdo_err tdo_network_load(const char *path, const struct tdo_network_data *data,
-                         struct tdo_network *out)
-{
-    const char *name = NULL;
-    tdo_err err = TDO_OK;
-    *out = (struct tdo_network){0};
-    TDO_GOTO(tdo_safetensors_describe(path, &out->description));
-    if (!out->description) { /* someone else's file */
-        err = TDO_FAIL(TDO_ERR_FORMAT,
-                       "%s does not say which network it is: no testudo model file", path);
-        goto done;
-    }
-    TDO_GOTO(recall_spec(path, out, &name));
-    TDO_GOTO(choose_model(name, out));
-    TDO_GOTO(check_fit(path, &out->spec, data));
-    TDO_GOTO(recall_defenses(path, out));
-    TDO_GOTO(tdo_network_init(out, 0));
-    TDO_GOTO(tdo_safetensors_read(path, out->params));
-    err = tdo_params_check_finite(out->params);
-done:
-    if (err != TDO_OK) {
-        tdo_network_free(out);
-    }
-    return err;
-}
-
-void tdo_network_free(struct tdo_network *n)
-{
-    tdo_defense_free(&n->defenses);
-    tdo_params_free(&n->params);
-    tdo_json_free(&n->description);
-}
+/* ---- building --------------------------------------------------------------------------------------- */
 
 struct tdo_build tdo_network_build_context(struct tdo_network *n, tdo_graph *g,
                                            enum tdo_norm_mode norm)
@@ -285,7 +218,8 @@ tdo_node tdo_network_logits(struct tdo_network *n, struct tdo_build *b, tdo_node
     return tdo_model_build(b, n->model, &n->spec, pixels);
 }
 
-tdo_err tdo_network_init(struct tdo_network *n, uint32_t seed)
+/* The parameter table, without values, by building the network once. */
+static tdo_err make_table(struct tdo_network *n)
 {
     tdo_graph *g = NULL;
     tdo_err err = TDO_OK;
@@ -303,11 +237,299 @@ tdo_err tdo_network_init(struct tdo_network *n, uint32_t seed)
                        n->model->name, (long long)n->spec.height, (long long)n->spec.width,
                        (long long)n->spec.channels, reason.message);
     }
-    TDO_GOTO(err);
-    err = tdo_params_init(n->params, seed);
 done:
     tdo_graph_free(&g);
     return err;
+}
+
+tdo_err tdo_network_init(struct tdo_network *n, uint32_t seed)
+{
+    TDO_TRY(make_table(n));
+    return tdo_params_init(n->params, seed);
+}
+
+/* ---- from a config --------------------------------------------------------------------- */
+
+/* Architecture and input layer as the config says. */
+static tdo_err configure_spec(const tdo_config *c, const struct tdo_network_data *data,
+                              struct tdo_network *n)
+{
+    const char *name = tdo_config_text(c, "model.name");
+    if (!name[0]) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "model.name is missing; testudo list models shows them");
+    }
+    set_data(data, &n->spec);
+    n->spec.shortcut = tdo_config_choice(c, "model.shortcut") == 0 ? 'A' : 'B';
+    n->spec.wide = tdo_config_real(c, "model.width");
+    TDO_TRY(choose_model(name, n));
+    return choose_input(c, &n->spec);
+}
+
+tdo_err tdo_network_configure(const tdo_config *c, const struct tdo_network_data *data,
+                              struct tdo_network *out)
+{
+    *out = (struct tdo_network){0};
+    const uint32_t seed = (uint32_t)tdo_config_int(c, "run.seed");
+    tdo_err err = TDO_OK;
+    TDO_GOTO(configure_spec(c, data, out));
+    TDO_GOTO(tdo_defense_read(c, seed, &out->defenses));
+    TDO_GOTO(describe(out));
+    err = tdo_network_init(out, seed);
+done:
+    if (err != TDO_OK) {
+        tdo_network_free(out);
+    }
+    return err;
+}
+
+tdo_err tdo_network_size(const tdo_config *c, const struct tdo_model *m,
+                         struct tdo_network_data *out)
+{
+    double size[3] = {0};
+    const int given = tdo_config_reals(c, "model.input", size, 3);
+    if (given != 0 && given != 3) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "model.input has %d numbers, expected height, width, channels", given);
+    }
+    for (int i = 0; m && given == 0 && i < 3; i++) {
+        size[i] = (double)m->usual[i];
+    }
+    *out = (struct tdo_network_data){.height = (int64_t)size[0],
+                                     .width = (int64_t)size[1],
+                                     .channels = (int64_t)size[2],
+                                     .classes = (int)tdo_config_int(c, "model.classes")};
+    return TDO_OK;
+}
+
+/* ---- model files ---------------------------------------------------------------------------------- */
+
+static tdo_err check_fit(const char *path, const struct tdo_model_spec *s,
+                         const struct tdo_network_data *d)
+{
+    if (d && (d->height != s->height || d->width != s->width || d->channels != s->channels ||
+              d->classes != s->classes)) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "%s is for images of %lldx%lldx%lld in %d classes, data.file has "
+                        "%lldx%lldx%lld in %d",
+                        path, (long long)s->height, (long long)s->width, (long long)s->channels,
+                        s->classes, (long long)d->height, (long long)d->width,
+                        (long long)d->channels, d->classes);
+    }
+    return TDO_OK;
+}
+
+/* "(0.5, 0.25)", cut if it is long. */
+struct numbers {
+    char s[200];
+};
+static struct numbers show_numbers(const double *v, int count)
+{
+    struct numbers out = {"("};
+    for (int i = 0; i < count; i++) {
+        const size_t at = strlen(out.s);
+        snprintf(out.s + at, sizeof out.s - at, "%s%.9g", i ? ", " : "", v[i]);
+    }
+    const size_t at = strlen(out.s);
+    snprintf(out.s + at, sizeof out.s - at, ")");
+    return out;
+}
+
+/* A list of numbers in the config: if it is given, is it the one of the file? */
+static tdo_err check_numbers(const tdo_config *c, const char *key, const char *path,
+                             const double *have, int count)
+{
+    double said[16];
+    const int room = (int)(sizeof said / sizeof *said);
+    const int says = tdo_config_reals(c, key, said, room);
+    bool same = says == count;
+    for (int i = 0; i < count && same; i++) {
+        same = said[i] == have[i];
+    }
+    if (!tdo_config_given(c, key) || same) {
+        return TDO_OK;
+    }
+    return TDO_FAIL(TDO_ERR_CONFIG, "%s = %s: %s has %s; leave it out", key,
+                    show_numbers(said, says < room ? says : room).s, path,
+                    show_numbers(have, count).s);
+}
+
+/* What the config says of the network, if anything, must be what `path` (a model file, or the
+ * data set of a foreign one) says. */
+static tdo_err check_same(const tdo_config *c, const char *path, const struct tdo_network *n)
+{
+    const struct tdo_model_spec *s = &n->spec;
+    const double size[3] = {(double)s->height, (double)s->width, (double)s->channels};
+    const char *name = tdo_config_text(c, "model.name");
+    if (name[0] && strcmp(name, n->model->name) != 0) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "model.name = '%s': %s holds a %s", name, path,
+                        n->model->name);
+    }
+    const char shortcut = tdo_config_choice(c, "model.shortcut") == 0 ? 'A' : 'B';
+    if (n->model->shortcut && tdo_config_given(c, "model.shortcut") &&
+        shortcut != s->shortcut) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "model.shortcut = %c: %s has shortcut %c", shortcut,
+                        path, s->shortcut);
+    }
+    const double wide = tdo_config_real(c, "model.width");
+    if (tdo_config_given(c, "model.width") && wide != s->wide) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "model.width = %g: %s has width %g", wide, path,
+                        s->wide);
+    }
+    const long long classes = tdo_config_int(c, "model.classes");
+    if (tdo_config_given(c, "model.classes") && classes != s->classes) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "model.classes = %lld: %s has %d classes", classes,
+                        path, s->classes);
+    }
+    TDO_TRY(check_numbers(c, "model.input", path, size, 3));
+    TDO_TRY(check_numbers(c, "model.mean", path, s->mean, s->inputs));
+    return check_numbers(c, "model.std", path, s->std, s->inputs);
+}
+
+/* The same for the defenses that live in a network. A config that lists none leaves them out. */
+static tdo_err check_defenses(const tdo_config *c, const char *path,
+                              const struct tdo_network *n)
+{
+    struct tdo_defenses said;
+    tdo_json *says = NULL, *has = NULL;
+    char *text[2] = {NULL, NULL};
+    TDO_TRY(tdo_defense_read(c, 0, &said));
+    tdo_err err = TDO_OK;
+    TDO_GOTO(tdo_defense_describe(&said, &says));
+    TDO_GOTO(tdo_defense_describe(&n->defenses, &has));
+    TDO_GOTO(tdo_json_text(says, 0, &text[0]));
+    TDO_GOTO(tdo_json_text(has, 0, &text[1]));
+    if (tdo_json_size(says) > 0 && strcmp(text[0], text[1]) != 0) {
+        err = TDO_FAIL(TDO_ERR_CONFIG,
+                       "defense lists %s for the network, %s has %s; leave it out", text[0],
+                       path, text[1]);
+    }
+done:
+    tdo_memory_free(&text[0]);
+    tdo_memory_free(&text[1]);
+    tdo_json_free(&says);
+    tdo_json_free(&has);
+    tdo_defense_free(&said);
+    return err;
+}
+
+/* Our own file says what it holds. */
+static tdo_err take_description(const tdo_config *c, const char *path,
+                                const struct tdo_network_data *data, struct tdo_network *n)
+{
+    const char *name = NULL;
+    TDO_TRY(recall_spec(path, n, &name));
+    if (!tdo_model_find(name)) {
+        return TDO_FAIL(TDO_ERR_FORMAT, "%s: holds a '%s', which this testudo does not know",
+                        path, name);
+    }
+    TDO_TRY(choose_model(name, n));
+    TDO_TRY(check_fit(path, &n->spec, data));
+    return check_same(c, path, n);
+}
+
+/* As many classes as the last layer in the file has outputs. */
+static tdo_err count_classes(const tdo_safetensors *file, struct tdo_network *n)
+{
+    n->spec.classes = 2;
+    TDO_TRY(make_table(n));
+    for (int64_t i = 0; i < tdo_params_entries(n->params); i++) {
+        const struct tdo_param *p = tdo_params_at(n->params, i);
+        const struct tdo_safetensors_tensor *t = tdo_safetensors_find(file, p->name);
+        if (p->shape.rank == 2 && t && t->shape.rank == 2 && t->shape.dim[0] > 1 &&
+            t->shape.dim[0] < 1 << 24) {
+            n->spec.classes = (int)t->shape.dim[0];
+        }
+    }
+    tdo_params_free(&n->params);
+    return TDO_OK;
+}
+
+/* Someone else's file: the config says what it holds. */
+static tdo_err take_config(const tdo_config *c, const tdo_safetensors *file, const char *path,
+                           const struct tdo_network_data *data, struct tdo_network *n)
+{
+    struct tdo_network_data fit;
+    const char *name = tdo_config_text(c, "model.name");
+    if (!name[0]) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "%s does not say which network it is: no file of testudo; model.name "
+                        "(and model.mean, model.std, ...) must say it",
+                        path);
+    }
+    TDO_TRY(tdo_network_size(c, tdo_model_find(name), &fit));
+    TDO_TRY(configure_spec(c, data ? data : &fit, n));
+    TDO_TRY(check_same(c, "data.file", n));
+    if (!data && !tdo_config_given(c, "model.classes")) {
+        TDO_TRY(count_classes(file, n));
+    }
+    return TDO_OK;
+}
+
+/* Defenses of the config (always if `ours`), or of the description; then the description is
+ * that of the whole network. */
+static tdo_err take_defenses(const tdo_config *c, const char *path, bool ours,
+                             struct tdo_network *n)
+{
+    if (!ours && !n->foreign) {
+        TDO_TRY(recall_defenses(path, n));
+        return check_defenses(c, path, n);
+    }
+    const uint32_t seed = ours ? (uint32_t)tdo_config_int(c, "run.seed") : 0;
+    TDO_TRY(tdo_defense_read(c, seed, &n->defenses));
+    tdo_json_free(&n->description);
+    return describe(n);
+}
+
+static tdo_err open_network(const tdo_config *c, const char *path,
+                            const struct tdo_network_data *data, bool ours,
+                            struct tdo_network *out)
+{
+    tdo_safetensors *file = NULL;
+    tdo_err err = TDO_OK;
+    *out = (struct tdo_network){0};
+    TDO_GOTO(tdo_safetensors_open(path, &file));
+    TDO_GOTO(tdo_safetensors_describe(file, &out->description));
+    out->foreign = !out->description;
+    TDO_GOTO(out->foreign ? take_config(c, file, path, data, out)
+                          : take_description(c, path, data, out));
+    TDO_GOTO(take_defenses(c, path, ours, out));
+    TDO_GOTO(make_table(out));
+    TDO_GOTO(tdo_safetensors_match(file, out->params));
+    TDO_GOTO(tdo_params_init(out->params, 0));
+    TDO_GOTO(tdo_safetensors_fill(file, out->params));
+    err = tdo_params_check_finite(out->params);
+    if (err != TDO_OK) {
+        const struct tdo_error_record reason = *tdo_error_last();
+        err = TDO_FAIL(err, "%s: %s", path, reason.message);
+    }
+done:
+    tdo_safetensors_free(&file);
+    if (err != TDO_OK) {
+        tdo_network_free(out);
+    }
+    return err;
+}
+
+tdo_err tdo_network_open(const tdo_config *c, const char *path,
+                         const struct tdo_network_data *data, struct tdo_network *out)
+{
+    return open_network(c, path, data, false, out);
+}
+
+tdo_err tdo_network_start(const tdo_config *c, const char *path,
+                          const struct tdo_network_data *data, struct tdo_network *out)
+{
+    return open_network(c, path, data, true, out);
+}
+
+/* ---- the end, and files ----------------------------------------------------------------------- */
+
+void tdo_network_free(struct tdo_network *n)
+{
+    tdo_defense_free(&n->defenses);
+    tdo_params_free(&n->params);
+    tdo_json_free(&n->description);
 }
 
 tdo_err tdo_network_save(const struct tdo_network *n, const char *path)

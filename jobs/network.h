@@ -1,7 +1,11 @@
 #ifndef TDO_JOBS_NETWORK_H
 #define TDO_JOBS_NETWORK_H
 /* A network as jobs use it: architecture, input layer, defenses that live in it, and parameters;
- * from a config and a data set (train), or from a model file (certify, info). */
+ * from a config and a data set (train), or from a model file (certify, info).
+ *
+ * A model file of ours says which network it holds; a config may leave that out, and must not say
+ * anything else. A foreign file, as PyTorch's safetensors.torch.save_file writes it, holds tensors
+ * alone: model.name and its options, model.mean, model.std and `defense` say the rest. */
 #include "defenses/defense.h"
 #include "nn/models/models.h"
 
@@ -11,6 +15,7 @@ struct tdo_network {
     struct tdo_defenses defenses;
     tdo_params *params;
     tdo_json *description; /* as it stands in the model file */
+    bool foreign;          /* came from a file without a description */
 };
 
 /* The image that a network is for. */
@@ -23,9 +28,22 @@ struct tdo_network_data {
 TDO_MUST tdo_err tdo_network_configure(const tdo_config *c, const struct tdo_network_data *data,
                                        struct tdo_network *out);
 
-/* From a model file, values included. data: NULL, or what it must fit (TDO_ERR_CONFIG if not). */
-TDO_MUST tdo_err tdo_network_load(const char *path, const struct tdo_network_data *data,
-                                  struct tdo_network *out);
+/* From a model file, values included. data: the images that it must fit, NULL if there are none
+ * (then a foreign file is for model.input, else the usual size of the model, and for model.classes,
+ * else as many as its last layer has). *out must not move afterwards. Owner: caller.
+ * Errors: TDO_ERR_FILE; TDO_ERR_FORMAT naming file and tensor; TDO_ERR_CONFIG naming the key that
+ * is missing or says something else than the file. */
+TDO_MUST tdo_err tdo_network_open(const tdo_config *c, const char *path,
+                                  const struct tdo_network_data *data, struct tdo_network *out);
+
+/* The same as a start for training: the defenses are those of the config. */
+TDO_MUST tdo_err tdo_network_start(const tdo_config *c, const char *path,
+                                   const struct tdo_network_data *data,
+                                   struct tdo_network *out);
+
+/* Images as a config asks for them: model.input, else the usual ones of `m`, and model.classes. */
+TDO_MUST tdo_err tdo_network_size(const tdo_config *c, const struct tdo_model *m,
+                                  struct tdo_network_data *out);
 void tdo_network_free(struct tdo_network *n);
 
 /* A context to build this network in, with its hooks; modes and keys are the caller's. */

@@ -8,8 +8,10 @@
 #include "jobs/job.h"
 
 enum {
-    RUNS = TDO_JOB_train | TDO_JOB_certify,
-    COMPUTES = TDO_JOB_train | TDO_JOB_certify | TDO_JOB_import,
+    USES = TDO_JOB_certify | TDO_JOB_evaluate | TDO_JOB_predict, /* a trained network */
+    RUNS = TDO_JOB_train | USES,
+    LOADS = USES | TDO_JOB_info, /* a model file */
+    COMPUTES = RUNS | TDO_JOB_import,
 };
 
 #define NUMBER(t, k, lo, hi, v, u, j, h)                                                       \
@@ -51,7 +53,7 @@ static const struct tdo_option options[] = {
 static const struct tdo_option_list lists[] = {
     {.key = "defense",
      .help = "defenses, applied in list order (testudo list defenses)",
-     .jobs = TDO_JOB_train,
+     .jobs = TDO_JOB_train | LOADS,
      .name = tdo_defense_name,
      .options = tdo_defense_options},
     {0}};

@@ -9,6 +9,7 @@
 #include "nn/base/file.h"
 #include "nn/base/log.h"
 #include "nn/base/memory.h"
+#include "nn/kernels/blas.h"
 #include "nn/kernels/onednn.h"
 #include "nn/kernels/threads.h"
 
@@ -21,6 +22,28 @@ tdo_err tdo_run_path(const struct tdo_run *run, const char *name, char *text, si
     return TDO_OK;
 }
 
+/* Without oneDNN, convolutions are OpenBLAS's, whose last bits depend on the processor that it
+ * sees: ranks with other kernels than the root's cannot work together. The first of them says so. */
+static tdo_err agree_on_core(tdo_comm *comm)
+{
+    char root[64];
+    const int64_t me = tdo_comm_rank(comm);
+    snprintf(root, sizeof root, "%s", tdo_blas_core());
+    tdo_comm_broadcast(comm, root, (int64_t)sizeof root);
+    const bool equal = strncmp(root, tdo_blas_core(), sizeof root - 1) == 0;
+    int64_t first = equal ? INT64_MAX : me;
+    tdo_comm_min_i64(comm, &first, 1);
+    if (first == me) {
+        return TDO_FAIL(
+            TDO_ERR_CONFIG,
+            "OpenBLAS has kernels for %s here, but for %s on rank 0, and this build "
+            "has no oneDNN: ranks on processors of one kind expected, or "
+            "OPENBLAS_CORETYPE set to the same core on all",
+            tdo_blas_core(), root);
+    }
+    return TDO_OK;
+}
+
 /* Ranks of one job use the instruction set that all of them have. */
 static tdo_err agree_on_machine(struct tdo_run *run, int threads)
 {
@@ -29,7 +52,12 @@ static tdo_err agree_on_machine(struct tdo_run *run, int threads)
     tdo_err err = tdo_onednn_limit_isa((int)isa);
     tdo_threads_set(threads);
     run->isa = tdo_onednn_isa_name();
-    return tdo_comm_agree(run->comm, err);
+    TDO_TRY(tdo_comm_agree(run->comm, err));
+    if (tdo_onednn_available()) {
+        return TDO_OK;
+    }
+    run->isa = tdo_blas_core();
+    return tdo_comm_agree(run->comm, agree_on_core(run->comm));
 }
 
 static void set_time(tdo_json *j, const char *key)
@@ -55,6 +83,7 @@ static tdo_err describe(struct tdo_job_context *c, unsigned bit, struct tdo_run 
         tdo_json_set(run->record, "config", &config);
         tdo_json_set(run->record, "libraries", &libraries);
         tdo_json_set_text(run->record, "instruction_set", run->isa);
+        tdo_json_set_text(run->record, "blas_core", tdo_blas_core());
         tdo_json_set_int(run->record, "ranks", tdo_comm_size(run->comm));
         tdo_json_set_int(run->record, "threads", tdo_config_int(c->config, "run.threads"));
         tdo_json_set_int(run->record, "seed", tdo_config_int(c->config, "run.seed"));
@@ -134,14 +163,41 @@ tdo_err tdo_run_context(const struct tdo_run *run, const char *text, uint64_t *c
     return tdo_comm_agree(run->comm, err);
 }
 
+tdo_err tdo_run_network(const struct tdo_run *run, const tdo_config *config,
+                        const struct tdo_dataset_info *data, struct tdo_network *out)
+{
+    char standard[1024];
+    const char *path = tdo_config_text(config, "model.file");
+    if (!path[0]) {
+        TDO_TRY(tdo_run_path(run, "model.safetensors", standard, sizeof standard));
+        path = standard;
+    }
+    if (!data) {
+        return tdo_network_open(config, path, NULL, out);
+    }
+    const struct tdo_network_data fit = {data->height, data->width, data->channels,
+                                         data->classes};
+    return tdo_network_open(config, path, &fit, out);
+}
+
 void tdo_run_note(struct tdo_run *run, const char *key, double value)
 {
     tdo_json_set_real(run->record, key, value);
 }
 
+double tdo_run_memory(tdo_comm *comm)
+{
+    int64_t peak = tdo_memory_peak();
+    tdo_comm_max_i64(comm, &peak, 1);
+    tdo_log_root(TDO_LOG_INFO, "peak memory %.1f MB a rank (largest of %d)", (double)peak / 1e6,
+                 tdo_comm_size(comm));
+    return (double)peak;
+}
+
 tdo_err tdo_run_end(struct tdo_run *run)
 {
     tdo_err err = TDO_OK;
+    tdo_run_note(run, "peak_memory_bytes", tdo_run_memory(run->comm));
     if (tdo_comm_rank(run->comm) == 0) {
         set_time(run->record, "end");
         err = write_record(run);

@@ -15,9 +15,8 @@ enum { BLOCK = 512 }; /* draws of an item */
 struct tdo_sampler {
     tdo_comm *comm;
     struct tdo_network *net;
-    const tdo_dataset *data;
+    const struct tdo_images *images;
     struct tdo_sampler_options o;
-    bool u8;
     int64_t pixels;
 
     tdo_graph *g;
@@ -72,12 +71,6 @@ static struct item item_at(const tdo_sampler *s, int64_t i)
                          .purpose = counts ? TDO_VOTES_COUNT : TDO_VOTES_SELECT};
 }
 
-/* The row of the data set that image i of this run is. */
-static int64_t row_of(const tdo_sampler *s, int64_t i)
-{
-    return i * s->o.skip;
-}
-
 static tdo_err make_plan(tdo_sampler *s)
 {
     const struct tdo_model_spec *spec = &s->net->spec;
@@ -94,7 +87,7 @@ static tdo_err make_plan(tdo_sampler *s)
     TDO_TRY(tdo_memory_new(1, &b));
     *b = tdo_network_build_context(s->net, s->g, TDO_NORM_RUNNING);
     b->keys = s->keys;
-    tdo_node pixels = tdo_noise_add(s->g, &noise, s->raw, s->u8, s->keys);
+    tdo_node pixels = tdo_noise_add(s->g, &noise, s->raw, s->images->u8, s->keys);
     tdo_node logits = tdo_network_logits(s->net, b, pixels);
     tdo_memory_free(&b);
     const struct tdo_plan_options options = {
@@ -106,15 +99,15 @@ static tdo_err make_plan(tdo_sampler *s)
 
 static tdo_err make_buffers(tdo_sampler *s)
 {
-    TDO_TRY(tdo_memory_new(tdo_dataset_row_bytes(s->data), &s->bytes));
+    TDO_TRY(tdo_memory_new(tdo_images_row_bytes(s->images), &s->bytes));
     TDO_TRY(tdo_memory_new(s->pixels, &s->image));
     TDO_TRY(tdo_memory_new(24 + 4 * (int64_t)s->net->spec.classes, &s->message));
     TDO_TRY(tdo_memory_new(s->o.batch, &s->slot_item));
     TDO_TRY(tdo_memory_new(COUNTS + s->net->spec.classes, &s->record));
-    TDO_TRY(tdo_memory_new(s->o.images * items_per_image(s), &s->recorded));
-    TDO_TRY(tdo_votes_new(s->o.images, s->net->spec.classes, &s->votes));
+    TDO_TRY(tdo_memory_new(s->images->count * items_per_image(s), &s->recorded));
+    TDO_TRY(tdo_votes_new(s->images->count, s->net->spec.classes, &s->votes));
     s->cached = s->item = -1;
-    return tdo_lease_new(s->comm, s->o.images * items_per_image(s), 1.0, &s->lease);
+    return tdo_lease_new(s->comm, s->images->count * items_per_image(s), 1.0, &s->lease);
 }
 
 /* ---- voting --------------------------------------------------------------------------------------------- */
@@ -124,11 +117,9 @@ static tdo_err load_image(tdo_sampler *s, int64_t image)
     if (s->cached == image) {
         return TDO_OK;
     }
-    const int64_t row = row_of(s, image);
-    TDO_TRY(tdo_dataset_read(s->data, s->o.split, &row, 1, s->bytes, NULL));
-    for (int64_t i = 0; i < s->pixels; i++) {
-        s->image[i] = s->u8 ? (float)s->bytes[i] : ((const float *)(const void *)s->bytes)[i];
-    }
+    const int64_t row = tdo_images_row(s->images, image);
+    TDO_TRY(tdo_images_read(s->images, &row, 1, s->bytes, NULL));
+    tdo_images_widen(s->images, s->bytes, s->pixels, s->image);
     s->cached = image;
     return TDO_OK;
 }
@@ -204,7 +195,7 @@ static tdo_err recall_record(void *user, const struct tdo_ledger_record *r)
     const int64_t at = (int64_t)r->a * items_per_image(s) + block + (counts ? select : 0);
     const int64_t words = COUNTS + s->net->spec.classes;
     const bool inside =
-        r->a < (uint64_t)s->o.images && block < (counts ? blocks_of(s->o.n) : select);
+        r->a < (uint64_t)s->images->count && block < (counts ? blocks_of(s->o.n) : select);
     if (r->kind != TDO_LEDGER_VOTES || !inside ||
         r->bytes != words * (int64_t)sizeof *s->record) {
         return TDO_FAIL(TDO_ERR_FORMAT,
@@ -222,7 +213,7 @@ static tdo_err recall_record(void *user, const struct tdo_ledger_record *r)
 /* Tell the lease what need not be handed out; *done: draws that are there. Root only. */
 static tdo_err skip_recorded(tdo_sampler *s, int64_t *done)
 {
-    const int64_t items = s->o.images * items_per_image(s);
+    const int64_t items = s->images->count * items_per_image(s);
     struct tdo_range *range = NULL;
     int64_t ranges = 0;
     TDO_TRY(tdo_memory_new(items + 1, &range));
@@ -299,11 +290,11 @@ static tdo_err run_item(tdo_sampler *s, int64_t number)
     TDO_TRY(load_image(s, item->image));
     for (int64_t draw = item->first; draw < item->end; draw++) {
         memcpy(raw + s->filled * s->pixels, s->image, (size_t)s->pixels * sizeof *raw);
-        keys[s->filled] = (struct tdo_key){.sample = (uint64_t)row_of(s, item->image),
-                                           .draw = (uint32_t)draw,
-                                           .purpose = item->purpose == TDO_VOTES_SELECT
-                                                          ? TDO_PURPOSE_SELECT
-                                                          : TDO_PURPOSE_ESTIMATE};
+        keys[s->filled] = (struct tdo_key){
+            .sample = (uint64_t)tdo_images_row(s->images, item->image),
+            .draw = (uint32_t)draw,
+            .purpose =
+                item->purpose == TDO_VOTES_SELECT ? TDO_PURPOSE_SELECT : TDO_PURPOSE_ESTIMATE};
         s->slot_item[s->filled++] = number;
         if (s->filled == s->o.batch) {
             TDO_TRY(run_batch(s));
@@ -323,15 +314,15 @@ static tdo_err run_lease(tdo_sampler *s, int64_t first, int64_t count)
 
 tdo_err tdo_sampler_run(tdo_sampler *s, double *per_second)
 {
-    const int64_t draws = s->o.images * (s->o.n0 + s->o.n);
-    const int64_t items = s->o.images * items_per_image(s);
+    const int64_t draws = s->images->count * (s->o.n0 + s->o.n);
+    const int64_t items = s->images->count * items_per_image(s);
     struct tdo_progress progress;
     int64_t there = 0;
     tdo_err err = open_ledger(s, &there);
     if (err != TDO_OK) {
         return err;
     }
-    tdo_progress_start(&progress, "certify", "samples", draws, there);
+    tdo_progress_start(&progress, s->o.what, "samples", draws, there);
     for (;;) {
         int64_t first = 0, count = 0;
         TDO_GOTO(tdo_lease_next(s->lease, &first, &count));
@@ -362,23 +353,36 @@ done:
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
+tdo_err tdo_sampler_noise(const struct tdo_images *im, const tdo_config *config,
+                          const char *key, struct tdo_sampler_options *o, tdo_rounded **table)
+{
+    o->law = (enum tdo_noise_law)tdo_config_choice(config, key);
+    if (!im->u8 && o->law == TDO_NOISE_ROUNDED && !tdo_config_given(config, key)) {
+        o->law = TDO_NOISE_REAL;
+    }
+    if (o->law == TDO_NOISE_ROUNDED) {
+        TDO_TRY(tdo_rounded_new(o->sigma, table));
+        o->table = *table;
+    }
+    return TDO_OK;
+}
+
 static tdo_err build(tdo_sampler *s)
 {
     TDO_TRY(make_plan(s));
     return make_buffers(s);
 }
 
-tdo_err tdo_sampler_new(tdo_comm *comm, struct tdo_network *n, const tdo_dataset *d,
+tdo_err tdo_sampler_new(tdo_comm *comm, struct tdo_network *n, const struct tdo_images *im,
                         const struct tdo_sampler_options *o, tdo_sampler **out)
 {
     TDO_TRY(tdo_memory_new(1, out));
     tdo_sampler *s = *out;
     s->comm = comm;
     s->net = n;
-    s->data = d;
+    s->images = im;
     s->o = *o;
-    s->u8 = tdo_dataset_info(d)->is_u8;
-    s->pixels = tdo_dataset_pixels(d);
+    s->pixels = tdo_images_pixels(im);
     tdo_err err = build(s);
     if (err != TDO_OK) {
         tdo_sampler_free(out);
@@ -405,7 +409,22 @@ void tdo_sampler_free(tdo_sampler **sampler)
     }
 }
 
-tdo_votes *tdo_sampler_votes(const tdo_sampler *s)
+tdo_err tdo_sampler_share(tdo_sampler *s, uint64_t **counts)
+{
+    const int64_t K = s->net->spec.classes, rows = s->images->count * TDO_VOTES_PURPOSES;
+    tdo_votes_merge(s->comm, s->votes);
+    TDO_TRY(tdo_comm_agree(s->comm, tdo_memory_new(rows * K, counts)));
+    for (int64_t i = 0; i < rows; i++) {
+        const int64_t image = i / TDO_VOTES_PURPOSES;
+        const enum tdo_votes_purpose purpose = (enum tdo_votes_purpose)(i % TDO_VOTES_PURPOSES);
+        memcpy(*counts + i * K, tdo_votes_counts(s->votes, image, purpose),
+               (size_t)K * sizeof **counts);
+    }
+    tdo_comm_broadcast(s->comm, *counts, rows * K * (int64_t)sizeof **counts);
+    return TDO_OK;
+}
+
+const tdo_votes *tdo_sampler_votes(const tdo_sampler *s)
 {
     return s->votes;
 }

@@ -9,29 +9,36 @@
  * functions of it. A batch mixes whatever rows the rank holds. So tallies, and the hashes of all
  * logits, are the same for any number of ranks, any batch and any order. */
 #include "defenses/noise.h"
+#include "jobs/images.h"
 #include "jobs/network.h"
-#include "mpi/dataset.h"
 #include "mpi/votes.h"
 
 typedef struct tdo_sampler tdo_sampler;
 
 struct tdo_sampler_options {
-    enum tdo_split split;
-    int64_t images, skip; /* image i is row i * skip of the split */
-    int64_t n0, n;        /* draws of class selection and of estimation, for each image */
+    const char *what; /* the job, for the progress line */
+    int64_t n0, n;    /* draws of class selection (0: none) and of estimation, for each image */
     int64_t batch;
     enum tdo_noise_law law;
     double sigma;
     const tdo_rounded *table; /* rounded law; borrowed */
     uint32_t seed;
     bool hash, profile;
-    const char *dir;  /* run directory: finished blocks go to its ledger (mpi/ledger.h) */
+    const char *dir;  /* finished blocks go to the ledger in it (mpi/ledger.h) */
     uint64_t context; /* what recorded votes must match */
 };
 
+/* The law of the noise from the choice `key` of a config, at o->sigma: o->law, o->table. Images
+ * that are no integers get real noise if nothing was asked for.
+ * Errors: of tdo_rounded_new. Ranks: not collective. Owner of *table (NULL: real): caller. */
+TDO_MUST tdo_err tdo_sampler_noise(const struct tdo_images *im, const tdo_config *config,
+                                   const char *key, struct tdo_sampler_options *o,
+                                   tdo_rounded **table);
+
 /* Errors: those of building the network's plan; local, agree on them.
- * Ranks: collective, options equal on all ranks. Owner: caller; comm, n and d are borrowed. */
-TDO_MUST tdo_err tdo_sampler_new(tdo_comm *comm, struct tdo_network *n, const tdo_dataset *d,
+ * Ranks: collective, options equal on all ranks. Owner: caller; comm, n and im are borrowed. */
+TDO_MUST tdo_err tdo_sampler_new(tdo_comm *comm, struct tdo_network *n,
+                                 const struct tdo_images *im,
                                  const struct tdo_sampler_options *o, tdo_sampler **out);
 void tdo_sampler_free(tdo_sampler **s);
 
@@ -41,8 +48,13 @@ void tdo_sampler_free(tdo_sampler **s);
  * Ranks: collective; errors are agreed. */
 TDO_MUST tdo_err tdo_sampler_run(tdo_sampler *s, double *per_second);
 
-/* The tallies, at the root of all ranks after tdo_votes_merge. Borrowed. */
-tdo_votes *tdo_sampler_votes(const tdo_sampler *s);
+/* Bring the tallies of all ranks to the root, and the counts to every rank.
+ * Shapes: counts [images][purposes][classes]. Errors: TDO_ERR_MEMORY, agreed.
+ * Ranks:  collective, once. Owner: caller, tdo_memory_free. */
+TDO_MUST tdo_err tdo_sampler_share(tdo_sampler *s, uint64_t **counts);
+
+/* The tallies, at the root of all ranks after tdo_sampler_share. Borrowed. */
+const tdo_votes *tdo_sampler_votes(const tdo_sampler *s);
 
 /* Where the time of a forward pass went on this rank (with `profile`). */
 void tdo_sampler_print(const tdo_sampler *s, FILE *to);

@@ -1,50 +1,80 @@
 #ifndef TDO_JOBS_TRAIN_H
 #define TDO_JOBS_TRAIN_H
-/* The training step, shared by the job and its tests: plans, gradient exchange, update. */
-#include "jobs/network.h"
-#include "mpi/dataset.h"
-#include "mpi/gradients.h"
-#include "mpi/shard.h"
-#include "nn/graph/plan.h"
-#include "nn/optim.h"
+/* A training, as the files train*.c share it.
+ *
+ *     train.c          the job: open, steps, what follows an epoch, close
+ *     train_options.c  train.* of the config -> schedule, optimiser, watch
+ *     train_state.c    metrics.jsonl; checkpoints: everything that a resumed run needs */
+#include "jobs/run.h"
+#include "jobs/trainer.h"
+#include "jobs/validation.h"
+#include "jobs/watch.h"
+#include "nn/schedule.h"
 
-typedef struct tdo_trainer tdo_trainer;
-
-struct tdo_trainer_options {
-    int64_t batch; /* global */
-    int shards;
-    bool u8; /* raw input is 8-bit values */
-    struct tdo_sgd sgd;
+/* The watched metric (train.metric), in the order of its choices. */
+enum tdo_metric {
+    TDO_METRIC_VAL_ACCURACY,
+    TDO_METRIC_VAL_LOSS,
+    TDO_METRIC_ACCURACY,
+    TDO_METRIC_LOSS,
+    TDO_METRICS
 };
 
-/* What a step did, summed over the global batch. */
-struct tdo_trainer_result {
-    double loss; /* mean */
-    int64_t correct;
+enum tdo_training_count {
+    TDO_TRAINING_STEP,    /* steps done */
+    TDO_TRAINING_CONTEXT, /* what must match */
+    TDO_TRAINING_STOPPED, /* 1: patience is at its end */
+    TDO_TRAINING_ROWS,    /* of this epoch so far */
+    TDO_TRAINING_CORRECT, /* of these */
+    TDO_TRAINING_COUNTS
 };
 
-/* Compile the step for shards of ceil(batch/shards) rows. n is borrowed; its parameters are what
- * is trained. Ranks: collective; errors are local, agree on them. Owner: caller. */
-TDO_MUST tdo_err tdo_trainer_new(tdo_comm *comm, struct tdo_network *n,
-                                 const struct tdo_trainer_options *o, tdo_trainer **out);
-void tdo_trainer_free(tdo_trainer **t);
+struct tdo_training {
+    struct tdo_run run;
+    tdo_dataset *data;
+    struct tdo_network net;
+    tdo_trainer *trainer;
+    tdo_prefetch *prefetch;
+    struct tdo_validation validation;
 
-/* The rows [first, end) of a global batch of `rows` rows that this rank needs. */
-struct tdo_range tdo_trainer_rows(const tdo_trainer *t, int64_t rows);
+    struct tdo_schedule schedule;
+    struct tdo_watch watch;
+    enum tdo_metric metric;
+    bool reset,
+        reload; /* at a milestone: the optimiser starts afresh; back to the best weights */
+    struct tdo_order order;
+    int64_t *id[2]; /* rows of this rank in the present batch and the next */
+    int64_t batch, steps, steps_per_epoch, save;
 
-/* One step. x [k,H,W,C] in the type of the data set, y [k], id [k]: the rows of this rank, k as
- * tdo_trainer_rows says; id is the global row of the data set. step: number of the step, enters
- * the noise. Errors: TDO_ERR_NUMERIC when the loss is not finite (the same on all ranks, before
- * anything was updated); TDO_ERR_COMM. Ranks: collective; rows and step equal on all ranks. */
-TDO_MUST tdo_err tdo_trainer_step(tdo_trainer *t, int64_t rows, uint32_t step, const void *x,
-                                  const int32_t *y, const int64_t *id,
-                                  struct tdo_trainer_result *result);
+    /* The state, beside weights and optimiser. */
+    int64_t count[TDO_TRAINING_COUNTS];
+    double loss;                  /* sum over the rows of this epoch so far */
+    float *kept[TDO_PARAM_KINDS]; /* blocks of the best (worst) epoch; NULL: keep the last */
+    char *metrics;                /* text of metrics.jsonl, on every rank */
+    int64_t metrics_bytes;
+};
 
-/* The optimiser's state [weights], for checkpoints; borrowed. After writing to it or to the
- * network's parameters, tell the trainer. */
-float *tdo_trainer_velocity(tdo_trainer *t);
-void tdo_trainer_touch(tdo_trainer *t);
+/* ---- train_options.c: local, agree on errors ---- */
 
-int64_t tdo_trainer_bytes(const tdo_trainer *t); /* of the plan */
+struct tdo_trainer_options tdo_train_step_options(const tdo_config *c, bool u8);
+/* Fill order, schedule and step counts of t, whose data set and validation are open. */
+TDO_MUST tdo_err tdo_train_plan_steps(const tdo_config *c, struct tdo_training *t);
+/* Fill watch, metric, reset, reload; make room for kept weights. */
+TDO_MUST tdo_err tdo_train_plan_watch(const tdo_config *c, struct tdo_training *t);
+
+/* ---- train_state.c: collective, errors are agreed ---- */
+
+/* What a checkpoint must match: everything that can change a weight, but not how far to go. */
+TDO_MUST tdo_err tdo_train_make_context(const tdo_config *c, struct tdo_training *t);
+/* Go on from the newest checkpoint, if there is one. */
+TDO_MUST tdo_err tdo_train_recall(struct tdo_training *t);
+/* Checkpoint and metrics.jsonl. */
+TDO_MUST tdo_err tdo_train_store(struct tdo_training *t);
+/* One more line of metrics, and one of the log; begins the next epoch's sums. Not collective. */
+TDO_MUST tdo_err tdo_train_record(struct tdo_training *t, const double metric[TDO_METRICS]);
+
+/* Copy the weights to the kept ones, or back. */
+void tdo_train_keep(struct tdo_training *t);
+void tdo_train_restore(struct tdo_training *t);
 
 #endif

@@ -1,4 +1,4 @@
-/* One training step on all ranks. See train.h.
+/* One training step on all ranks. See trainer.h.
  *
  * The block that is summed over shards by the fixed tree:
  *
@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "jobs/train.h"
+#include "jobs/trainer.h"
 #include "nn/graph/grad.h"
 #include "nn/losses.h"
 
@@ -40,7 +40,8 @@ struct tdo_trainer {
     int announced, shard;
     tdo_err failure; /* in a hook */
     tdo_comm *comm;
-    float *velocity;
+    tdo_optim *optim;
+    float *image; /* one, before augmentation */
 };
 
 /* ---- the graph ------------------------------------------------------------------------------------ */
@@ -131,6 +132,8 @@ static tdo_err make_plan(tdo_trainer *t)
     *b = tdo_network_build_context(t->net, t->g, TDO_NORM_BATCH);
     b->row_weights = t->weights;
     b->keys = t->keys;
+    b->dropout = t->o.dropout;
+    b->seed = t->o.seed;
     tdo_node pixels = tdo_defense_augment(&t->net->defenses, t->g, t->raw, t->o.u8, t->keys);
     tdo_node logits = tdo_network_logits(t->net, b, pixels);
     tdo_node loss = tdo_loss_cross_entropy(t->g, logits, t->labels, t->weights);
@@ -201,7 +204,8 @@ static tdo_err build(tdo_trainer *t)
 {
     TDO_TRY(make_plan(t));
     TDO_TRY(make_buckets(t));
-    TDO_TRY(tdo_memory_new(t->weights_count, &t->velocity));
+    TDO_TRY(tdo_optim_new(&t->o.optim, t->net->params, &t->optim));
+    TDO_TRY(tdo_memory_new(t->pixels, &t->image));
     const struct tdo_gradients_spec spec = {.count = t->count,
                                             .shards = t->o.shards,
                                             .buckets = t->buckets,
@@ -243,14 +247,15 @@ void tdo_trainer_free(tdo_trainer **trainer)
         tdo_memory_free(&t->part);
         tdo_memory_free(&t->bucket_begin);
         tdo_memory_free(&t->waiting);
-        tdo_memory_free(&t->velocity);
+        tdo_optim_free(&t->optim);
+        tdo_memory_free(&t->image);
         tdo_memory_free(trainer);
     }
 }
 
-float *tdo_trainer_velocity(tdo_trainer *t)
+tdo_optim *tdo_trainer_optim(tdo_trainer *t)
 {
-    return t->velocity;
+    return t->optim;
 }
 
 void tdo_trainer_touch(tdo_trainer *t)
@@ -273,39 +278,48 @@ struct tdo_range tdo_trainer_rows(const tdo_trainer *t, int64_t rows)
 
 /* ---- a step ---------------------------------------------------------------------------------------------- */
 
-/* What a step is given, and the batch it belongs to. */
-struct batch {
-    const void *x;
-    const int32_t *y;
-    const int64_t *id;
-    int64_t rows, begin; /* of the global batch; first row that this rank has */
-    uint32_t step;
-};
+/* Row `at` of what this rank was given, as floats; augmented if that is asked for. */
+static void fill_image(tdo_trainer *t, const struct tdo_trainer_batch *b, int64_t at,
+                       const struct tdo_key *key, float *raw)
+{
+    const struct tdo_augment *a = &t->o.augment;
+    const struct tdo_model_spec *s = &t->net->spec;
+    const bool change = a->pad > 0 || a->flip;
+    float *to = change ? t->image : raw;
+    for (int64_t i = 0; i < t->pixels; i++) {
+        to[i] = t->o.u8 ? (float)((const uint8_t *)b->x)[at * t->pixels + i]
+                        : ((const float *)b->x)[at * t->pixels + i];
+    }
+    if (change) {
+        tdo_augment_image(a, key, s->height, s->width, s->channels, to, raw);
+    }
+}
 
 /* Shard rows [r.first, r.end) of the batch into the plan; the rest is padding of weight 0. */
-static void fill(tdo_trainer *t, const struct batch *b, struct tdo_range r)
+static void fill(tdo_trainer *t, const struct tdo_trainer_batch *b, struct tdo_range r)
 {
     float *raw = tdo_plan_input(t->plan, t->raw), *labels = tdo_plan_input(t->plan, t->labels);
     float *weights = tdo_plan_input(t->plan, t->weights);
     struct tdo_key *keys = tdo_plan_input(t->plan, t->keys);
-    const int64_t from = (r.first - b->begin) * t->pixels, n = (r.end - r.first) * t->pixels;
-    for (int64_t i = 0; i < n; i++) {
-        raw[i] = t->o.u8 ? (float)((const uint8_t *)b->x)[from + i]
-                         : ((const float *)b->x)[from + i];
-    }
-    memset(raw + n, 0, (size_t)(t->rows_per_shard * t->pixels - n) * sizeof *raw);
+    const int64_t begin = tdo_trainer_rows(t, b->rows).first; /* of what this rank has */
     for (int64_t k = 0; k < t->rows_per_shard; k++) {
         const bool real = r.first + k < r.end;
-        const int64_t at = real ? r.first + k - b->begin : 0;
+        const int64_t at = real ? r.first + k - begin : 0;
+        const struct tdo_key key = {.sample = (uint64_t)b->id[at], .step = b->step};
+        if (real) {
+            fill_image(t, b, at, &key, raw + k * t->pixels);
+        } else {
+            memset(raw + k * t->pixels, 0, (size_t)t->pixels * sizeof *raw);
+        }
         labels[k] = real ? (float)b->y[at] : 0;
         weights[k] = real ? (float)(1.0 / (double)b->rows) : 0;
         if (keys) { /* NULL: nothing random in this training */
-            keys[k] = (struct tdo_key){.sample = (uint64_t)b->id[at], .step = b->step};
+            keys[k] = key;
         }
     }
 }
 
-static tdo_err run_shard(tdo_trainer *t, const struct batch *b, int shard)
+static tdo_err run_shard(tdo_trainer *t, const struct tdo_trainer_batch *b, int shard)
 {
     fill(t, b, tdo_shard_rows(b->rows, t->o.shards, shard));
     float *slot = tdo_gradients_slot(t->gradients, shard);
@@ -321,44 +335,40 @@ static tdo_err run_shard(tdo_trainer *t, const struct batch *b, int shard)
 }
 
 /* New weights and running statistics from the summed block. */
-static void update(tdo_trainer *t, const float *sum)
+static void update(tdo_trainer *t, double rate, const float *sum)
 {
     const float momentum = 0.1F; /* of running statistics, PyTorch's default */
     float *w = tdo_params_block(t->net->params, TDO_PARAM_WEIGHT);
     float *running = tdo_params_block(t->net->params, TDO_PARAM_BUFFER);
-    tdo_optim_sgd(&t->o.sgd, t->weights_count, w, t->velocity, sum);
+    tdo_optim_step(t->optim, rate, w, sum);
     for (int64_t i = 0; i < t->buffers_count; i++) {
         running[i] = (1 - momentum) * running[i] + momentum * sum[t->weights_count + i];
     }
     tdo_plan_touch(t->plan);
 }
 
-tdo_err tdo_trainer_step(tdo_trainer *t, int64_t rows, uint32_t step, const void *x,
-                         const int32_t *y, const int64_t *id, struct tdo_trainer_result *result)
+tdo_err tdo_trainer_step(tdo_trainer *t, const struct tdo_trainer_batch *b,
+                         struct tdo_trainer_result *result)
 {
-    const struct batch b = {.x = x,
-                            .y = y,
-                            .id = id,
-                            .rows = rows,
-                            .step = step,
-                            .begin = tdo_trainer_rows(t, rows).first};
     float *sum = NULL;
     t->failure = TDO_OK;
-    TDO_TRY(tdo_gradients_begin(t->gradients, rows));
+    TDO_TRY(tdo_gradients_begin(t->gradients, b->rows));
     for (int k = tdo_gradients_first(t->gradients); k < tdo_gradients_end_shard(t->gradients);
          k++) {
         if (tdo_gradients_rows(t->gradients, k) > 0) {
-            TDO_TRY(run_shard(t, &b, k));
+            TDO_TRY(run_shard(t, b, k));
         }
     }
     TDO_TRY(tdo_gradients_end(t->gradients, &sum));
     result->loss = (double)sum[t->count - 2];
     result->correct = (int64_t)lrintf(sum[t->count - 1]);
     if (!isfinite(result->loss)) {
-        return TDO_FAIL(TDO_ERR_NUMERIC,
-                        "the loss is %g in step %u: a smaller train.lr may help", result->loss,
-                        (unsigned)step);
+        return TDO_FAIL(
+            TDO_ERR_NUMERIC,
+            "the loss is %g in step %u (epoch %lld, batch %lld): a smaller train.lr "
+            "or train.clip may help",
+            result->loss, (unsigned)b->step, (long long)b->epoch, (long long)b->number);
     }
-    update(t, sum);
+    update(t, b->rate, sum);
     return TDO_OK;
 }

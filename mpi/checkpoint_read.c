@@ -131,6 +131,11 @@ static tdo_err read_part(hid_t file, const char *path, struct tdo_checkpoint_par
     hid_t d = H5I_INVALID_HID;
     const bool any = p->count < 0;
     tdo_err err = open_part(file, path, p, &d);
+    if (err == TDO_OK &&
+        (int64_t)H5Dget_storage_size(d) / tdo_checkpoint_size(p->type) < p->count) {
+        err = TDO_FAIL(TDO_ERR_FORMAT, "%s: part '%s' has no data for its %lld elements", path,
+                       p->name, (long long)p->count);
+    }
     if (err == TDO_OK && any) {
         err = tdo_memory_new(p->count * tdo_checkpoint_size(p->type), (char **)&p->data);
     }

@@ -7,10 +7,13 @@
  *     /train/mean  f32 [H,W,C], mean of /train/x in 0..1 units (uint8 is divided by 255)
  *     /val/x ...   optional                     /test/x ...  as /train, without mean
  *
- * `hash` is the XXH64 (seed 0) of all decoded bytes, little-endian: train x, train y, val x,
- * val y, test x, test y. Datasets are contiguous, so a row lies at a known offset: the root
- * reads the headers through HDF5 and tells the others, then every rank uses pread alone. That
- * is fast, and safe in the prefetch thread (the parallel HDF5 library is not thread-safe). */
+ * `hash` is the XXH64 (seed 0) of the hashes of blocks, in the order train, val, test; a block is
+ * 64 rows of a split (the last one: what is left), and its hash the XXH64 of the bytes of their
+ * x, then of their y; all little-endian. So ranks can hash blocks of their own.
+ *
+ * Datasets are contiguous, so a row lies at a known offset: the root reads or makes the headers
+ * through HDF5 and tells the others, then every rank uses pread or pwrite alone. That is fast, and
+ * safe in the prefetch thread (the parallel HDF5 library is not thread-safe). */
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -40,23 +43,24 @@ const char *tdo_dataset_split_name(enum tdo_split split);
 /* Begin a file; it appears under `path` only when tdo_dataset_finish succeeds. info declares
  * sizes and row counts.
  * Errors:  TDO_ERR_FILE naming the path; TDO_ERR_SHAPE for sizes below 1; TDO_ERR_MEMORY.
- * Ranks:   collective, the root alone writes; errors are agreed.
+ * Ranks:   collective; every rank must see the path. Errors are agreed.
  * Owner:   caller, tdo_dataset_writer_free; comm is borrowed until then. */
 TDO_MUST tdo_err tdo_dataset_create(tdo_comm *comm, const char *path,
                                     const struct tdo_dataset_info *info,
                                     tdo_dataset_writer **out);
 
-/* Append n rows. Splits in the order train, val, test, each with exactly the declared rows.
- * Shapes:  x [n,H,W,C] uint8 or f32 as declared, y [n].
- * Errors:  TDO_ERR_FORMAT for a label out of range; TDO_ERR_BUG for wrong order or too many
- *          rows;
- *          TDO_ERR_FILE.
- * Ranks:   not collective; does nothing except on the root. Agree before tdo_dataset_finish. */
-TDO_MUST tdo_err tdo_dataset_append(tdo_dataset_writer *w, enum tdo_split split, int64_t n,
-                                    const void *x, const int32_t *y);
+enum { TDO_DATASET_BLOCK = 64 }; /* rows */
+
+/* Write rows [first, first + n) of a split: whole blocks, in any order, each by one rank, once.
+ * Shapes:  x [n,H,W,C] uint8, or f32 in 0..1, as declared; y [n].
+ * Errors:  TDO_ERR_FORMAT for a label or a float out of range, naming the row; TDO_ERR_BUG for
+ *          parts of blocks or rows that were not declared; TDO_ERR_FILE.
+ * Ranks:   not collective. Agree before tdo_dataset_finish. */
+TDO_MUST tdo_err tdo_dataset_write(tdo_dataset_writer *w, enum tdo_split split, int64_t first,
+                                   int64_t n, const void *x, const int32_t *y);
 
 /* Write mean and hash, sync, and rename into place.
- * Errors:  TDO_ERR_BUG when rows are missing; TDO_ERR_FILE.
+ * Errors:  TDO_ERR_BUG when rows are missing or were written twice; TDO_ERR_FILE.
  * Ranks:   collective; errors are agreed. */
 TDO_MUST tdo_err tdo_dataset_finish(tdo_dataset_writer *w);
 

@@ -1,10 +1,12 @@
 /* Writing data sets. See dataset.h for the file.
  *
- * The root writes, row by row in file order; hash and mean grow along, so no split is ever held
- * in memory (only its labels, because all of x is hashed before y). The mean of uint8 images is
- * an exact integer sum. The bytes of the file are a function of its contents alone: no times,
- * no host. It is written beside its name, synced, and renamed. */
+ * The root makes the file with all its places reserved, so that every row lies at a known offset;
+ * then each rank writes rows of its own with pwrite. What sums them up can be put together in any
+ * order: a hash for each block of rows, and the mean as a sum of integers (floats as multiples of
+ * 2^-32). So the bytes of the file are a function of its contents alone: no times, no host, no
+ * number of ranks. It is written beside its name, synced, and renamed. */
 #include <errno.h>
+#include <fcntl.h>
 #include <hdf5.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,19 +17,24 @@
 #include "mpi/mpi_impl.h"
 #include "nn/base/memory.h"
 
+/* Where things lie, in bytes from the start of the file; the root tells the others. */
+struct places {
+    int64_t x[TDO_SPLITS], y[TDO_SPLITS], mean;
+};
+
 struct tdo_dataset_writer {
     tdo_comm *comm; /* borrowed */
     struct tdo_dataset_info info;
-    int64_t pixels;
-    /* root only */
+    int64_t pixels, row_bytes;
     char *path, *part; /* where it goes; where it is written meanwhile */
-    hid_t file;
-    int64_t written[TDO_SPLITS];
-    int32_t *labels; /* of the split that is being written */
-    XXH64_state_t *hash;
-    uint64_t *sum_u8; /* [pixels] over train */
-    double *sum_f32;
-    bool finished;
+    hid_t file;        /* root only, while it is made and while it is finished */
+    struct places at;
+    int fd;
+    bool made, finished; /* root only */
+    int64_t blocks, first_block[TDO_SPLITS];
+    uint64_t *hash;  /* [blocks], of those that this rank has written */
+    uint64_t *times; /* [blocks], how often it has */
+    uint64_t *sum;   /* [pixels] over its rows of train */
 };
 
 static tdo_err refuse(const struct tdo_dataset_writer *w)
@@ -36,9 +43,9 @@ static tdo_err refuse(const struct tdo_dataset_writer *w)
                     errno ? strerror(errno) : "HDF5 refused");
 }
 
-/* Make a dataset whose bytes are reserved now and carry no time. */
-static tdo_err make_dataset(struct tdo_dataset_writer *w, const char *name, hid_t type,
-                            int rank, const int64_t *dim)
+/* Make a dataset whose bytes are reserved now and carry no time; where they lie goes to *at. */
+static tdo_err make_dataset(struct tdo_dataset_writer *w, const char *name, int rank,
+                            const int64_t *dim, int64_t *at)
 {
     hsize_t size[4];
     for (int i = 0; i < rank; i++) {
@@ -50,8 +57,13 @@ static tdo_err make_dataset(struct tdo_dataset_writer *w, const char *name, hid_
     H5Pset_alloc_time(list, H5D_ALLOC_TIME_EARLY);
     H5Pset_fill_time(list, H5D_FILL_TIME_NEVER); /* every byte will be written */
     hid_t space = H5Screate_simple(rank, size, NULL);
+    hid_t type = rank == 1                    ? H5T_STD_I32LE
+                 : rank == 4 && w->info.is_u8 ? H5T_STD_U8LE
+                                              : H5T_IEEE_F32LE;
     hid_t dataset = H5Dcreate2(w->file, name, type, space, H5P_DEFAULT, list, H5P_DEFAULT);
-    bool good = dataset >= 0 && H5Dclose(dataset) >= 0;
+    haddr_t offset = dataset >= 0 ? H5Dget_offset(dataset) : HADDR_UNDEF;
+    bool good = offset != HADDR_UNDEF && H5Dclose(dataset) >= 0;
+    *at = (int64_t)offset;
     H5Sclose(space);
     H5Pclose(list);
     return good ? TDO_OK : refuse(w);
@@ -71,10 +83,10 @@ static tdo_err make_split(struct tdo_dataset_writer *w, enum tdo_split split)
         return refuse(w);
     }
     snprintf(name, sizeof name, "/%s/x", group);
-    TDO_TRY(make_dataset(w, name, w->info.is_u8 ? H5T_STD_U8LE : H5T_IEEE_F32LE, 4, dim));
+    TDO_TRY(make_dataset(w, name, 4, dim, &w->at.x[split]));
     snprintf(name, sizeof name, "/%s/y", group);
-    TDO_TRY(make_dataset(w, name, H5T_STD_I32LE, 1, dim));
-    return split == TDO_SPLIT_TRAIN ? make_dataset(w, "/train/mean", H5T_IEEE_F32LE, 3, dim + 1)
+    TDO_TRY(make_dataset(w, name, 1, dim, &w->at.y[split]));
+    return split == TDO_SPLIT_TRAIN ? make_dataset(w, "/train/mean", 3, dim + 1, &w->at.mean)
                                     : TDO_OK;
 }
 
@@ -121,24 +133,17 @@ static tdo_err check_info(const char *path, const struct tdo_dataset_info *i)
     return TDO_OK;
 }
 
-/* The root's part of tdo_dataset_create. */
-static tdo_err begin(struct tdo_dataset_writer *w, const char *path)
+static tdo_err close_file(struct tdo_dataset_writer *w)
 {
-    int64_t length = (int64_t)strlen(path) + 1, most = 0;
-    TDO_TRY(tdo_memory_new(length, &w->path));
-    TDO_TRY(tdo_memory_new(length + 5, &w->part));
-    snprintf(w->path, (size_t)length, "%s", path);
-    snprintf(w->part, (size_t)length + 5, "%s.part", path);
-    for (int s = 0; s < TDO_SPLITS; s++) {
-        most = w->info.rows[s] > most ? w->info.rows[s] : most;
-    }
-    TDO_TRY(tdo_memory_new(most, &w->labels));
-    TDO_TRY(w->info.is_u8 ? tdo_memory_new(w->pixels, &w->sum_u8)
-                          : tdo_memory_new(w->pixels, &w->sum_f32));
-    w->hash = XXH64_createState();
-    if (!w->hash || XXH64_reset(w->hash, 0) != XXH_OK) {
-        return TDO_FAIL(TDO_ERR_MEMORY, "out of memory: no hash state");
-    }
+    hid_t file = w->file;
+    w->file = H5I_INVALID_HID;
+    errno = 0;
+    return H5Fclose(file) < 0 ? refuse(w) : TDO_OK;
+}
+
+/* The file with all but its contents; root only. */
+static tdo_err make_file(struct tdo_dataset_writer *w)
+{
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     errno = 0;
     hid_t list = H5Pcreate(H5P_FILE_ACCESS);
@@ -148,6 +153,7 @@ static tdo_err begin(struct tdo_dataset_writer *w, const char *path)
     if (w->file < 0) {
         return refuse(w);
     }
+    w->made = true;
     int32_t classes = w->info.classes;
     TDO_TRY(make_attribute(w, "classes", H5T_STD_I32LE, &classes));
     TDO_TRY(make_text(w, "format", "testudo-1"));
@@ -156,7 +162,37 @@ static tdo_err begin(struct tdo_dataset_writer *w, const char *path)
             TDO_TRY(make_split(w, (enum tdo_split)s));
         }
     }
-    return TDO_OK;
+    return close_file(w);
+}
+
+static tdo_err make_room(struct tdo_dataset_writer *w, const char *path)
+{
+    int64_t length = (int64_t)strlen(path) + 1;
+    TDO_TRY(tdo_memory_new(length, &w->path));
+    TDO_TRY(tdo_memory_new(length + 5, &w->part));
+    snprintf(w->path, (size_t)length, "%s", path);
+    snprintf(w->part, (size_t)length + 5, "%s.part", path);
+    w->pixels = w->info.height * w->info.width * w->info.channels;
+    w->row_bytes = w->pixels * (w->info.is_u8 ? 1 : 4);
+    for (int s = 0; s < TDO_SPLITS; s++) {
+        w->first_block[s] = w->blocks;
+        w->blocks += (w->info.rows[s] + TDO_DATASET_BLOCK - 1) / TDO_DATASET_BLOCK;
+    }
+    TDO_TRY(tdo_memory_new(w->blocks, &w->hash));
+    TDO_TRY(tdo_memory_new(w->blocks, &w->times));
+    return tdo_memory_new(w->pixels, &w->sum);
+}
+
+static tdo_err begin(struct tdo_dataset_writer *w, const char *path)
+{
+    TDO_TRY(make_room(w, path));
+    return w->comm->rank == 0 ? make_file(w) : TDO_OK;
+}
+
+static tdo_err open_part(struct tdo_dataset_writer *w)
+{
+    w->fd = open(w->part, O_WRONLY | O_CLOEXEC);
+    return w->fd < 0 ? refuse(w) : TDO_OK;
 }
 
 tdo_err tdo_dataset_create(tdo_comm *comm, const char *path,
@@ -171,11 +207,13 @@ tdo_err tdo_dataset_create(tdo_comm *comm, const char *path,
     if (err == TDO_OK) {
         w->comm = comm;
         w->file = H5I_INVALID_HID;
+        w->fd = -1;
         w->info = *info;
-        w->pixels = info->height * info->width * info->channels;
-        err = comm->rank == 0 ? begin(w, path) : TDO_OK;
+        err = begin(w, path);
     }
     TDO_GOTO(tdo_comm_agree(comm, err));
+    tdo_comm_broadcast(comm, &w->at, (int64_t)sizeof w->at);
+    TDO_GOTO(tdo_comm_agree(comm, open_part(w)));
     *out = w;
     w = NULL;
 done:
@@ -183,30 +221,25 @@ done:
     return err;
 }
 
-/* Rows [first, first + n) of a dataset; `rank` 4 for x, 1 for y, as in the file. */
-static tdo_err write_rows(struct tdo_dataset_writer *w, const char *name, int64_t first,
-                          int64_t n, int rank, hid_t type, const void *data)
+/* ---- rows ---- */
+
+static tdo_err check_range(const struct tdo_dataset_writer *w, enum tdo_split split,
+                           int64_t first, int64_t n)
 {
-    const struct tdo_dataset_info *i = &w->info;
-    hsize_t start[4] = {(hsize_t)first, 0, 0, 0};
-    hsize_t count[4] = {(hsize_t)n, (hsize_t)i->height, (hsize_t)i->width,
-                        (hsize_t)i->channels};
-    errno = 0;
-    hid_t dataset = H5Dopen2(w->file, name, H5P_DEFAULT);
-    hid_t space = H5Dget_space(dataset), memory = H5Screate_simple(rank, count, NULL);
-    bool good = H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
-                H5Dwrite(dataset, type, memory, space, H5P_DEFAULT, data) >= 0;
-    tdo_err err = good ? TDO_OK : refuse(w);
-    H5Sclose(memory);
-    H5Sclose(space);
-    H5Dclose(dataset);
-    return err;
+    const int64_t rows = w->info.rows[split];
+    if (first >= 0 && n > 0 && first <= rows - n && first % TDO_DATASET_BLOCK == 0 &&
+        (n % TDO_DATASET_BLOCK == 0 || first + n == rows)) {
+        return TDO_OK;
+    }
+    return TDO_FAIL(TDO_ERR_BUG,
+                    "%s: rows %lld to %lld of %s are no whole blocks of %d out of %lld rows",
+                    w->path, (long long)first, (long long)(first + n - 1),
+                    tdo_dataset_split_name(split), TDO_DATASET_BLOCK, (long long)rows);
 }
 
-static tdo_err add_labels(struct tdo_dataset_writer *w, enum tdo_split split, int64_t n,
-                          const int32_t *y)
+static tdo_err check_labels(const struct tdo_dataset_writer *w, enum tdo_split split,
+                            int64_t first, int64_t n, const int32_t *y)
 {
-    int64_t first = w->written[split];
     for (int64_t i = 0; i < n; i++) {
         if (y[i] < 0 || y[i] >= w->info.classes) {
             return TDO_FAIL(TDO_ERR_FORMAT,
@@ -214,70 +247,98 @@ static tdo_err add_labels(struct tdo_dataset_writer *w, enum tdo_split split, in
                             y[i], (long long)(first + i), tdo_dataset_split_name(split),
                             w->info.classes - 1);
         }
-        w->labels[first + i] = y[i];
     }
     return TDO_OK;
 }
 
-static void add_to_mean(struct tdo_dataset_writer *w, int64_t n, const void *x)
+/* Also what keeps the sum below in its range. */
+static tdo_err check_floats(const struct tdo_dataset_writer *w, enum tdo_split split,
+                            int64_t first, int64_t n, const float *x)
+{
+    for (int64_t i = 0; i < n * w->pixels; i++) {
+        if (!(x[i] >= 0.0F && x[i] <= 1.0F)) {
+            return TDO_FAIL(TDO_ERR_FORMAT,
+                            "%s: pixel %g in row %lld of %s, 0 to 1 is expected", w->path,
+                            (double)x[i], (long long)(first + i / w->pixels),
+                            tdo_dataset_split_name(split));
+        }
+    }
+    return TDO_OK;
+}
+
+static void add_to_sum(struct tdo_dataset_writer *w, int64_t n, const void *x)
 {
     const uint8_t *bytes = x;
     const float *floats = x;
     for (int64_t i = 0; i < n; i++) {
         for (int64_t p = 0; p < w->pixels; p++) {
-            if (w->info.is_u8) {
-                w->sum_u8[p] += bytes[i * w->pixels + p];
-            } else {
-                w->sum_f32[p] += (double)floats[i * w->pixels + p];
-            }
+            const int64_t k = i * w->pixels + p;
+            w->sum[p] +=
+                w->info.is_u8 ? bytes[k] : (uint64_t)((double)floats[k] * 4294967296.0 + 0.5);
         }
     }
 }
 
-/* Every split before `split` must be complete. */
-static tdo_err check_complete(const struct tdo_dataset_writer *w, int split)
+/* The hash of one block: its images, then its labels. */
+static uint64_t hash_of(XXH64_state_t *state, const void *x, int64_t x_bytes, const int32_t *y,
+                        int64_t n)
 {
-    for (int s = 0; s < split; s++) {
-        if (w->written[s] != w->info.rows[s]) {
-            return TDO_FAIL(TDO_ERR_BUG, "%s: only %lld of %lld rows of %s were written",
-                            w->path, (long long)w->written[s], (long long)w->info.rows[s],
-                            tdo_dataset_split_name((enum tdo_split)s));
-        }
+    XXH64_reset(state, 0);
+    XXH64_update(state, x, (size_t)x_bytes);
+    XXH64_update(state, y, (size_t)n * sizeof *y);
+    return XXH64_digest(state);
+}
+
+static tdo_err add_to_hashes(struct tdo_dataset_writer *w, enum tdo_split split, int64_t first,
+                             int64_t n, const void *x, const int32_t *y)
+{
+    XXH64_state_t *state = XXH64_createState();
+    if (!state) {
+        return TDO_FAIL(TDO_ERR_MEMORY, "out of memory: no hash state");
     }
+    for (int64_t i = 0; i < n; i += TDO_DATASET_BLOCK) {
+        const int64_t part = n - i < TDO_DATASET_BLOCK ? n - i : TDO_DATASET_BLOCK;
+        const int64_t block = w->first_block[split] + (first + i) / TDO_DATASET_BLOCK;
+        w->hash[block] = hash_of(state, (const char *)x + i * w->row_bytes, part * w->row_bytes,
+                                 y + i, part);
+        w->times[block]++;
+    }
+    XXH64_freeState(state);
     return TDO_OK;
 }
 
-tdo_err tdo_dataset_append(tdo_dataset_writer *w, enum tdo_split split, int64_t n,
-                           const void *x, const int32_t *y)
+tdo_err tdo_dataset_write(tdo_dataset_writer *w, enum tdo_split split, int64_t first, int64_t n,
+                          const void *x, const int32_t *y)
 {
-    if (w->comm->rank != 0) {
-        return TDO_OK;
+    const int64_t label = (int64_t)sizeof *y;
+    TDO_TRY(check_range(w, split, first, n));
+    TDO_TRY(check_labels(w, split, first, n, y));
+    if (!w->info.is_u8) {
+        TDO_TRY(check_floats(w, split, first, n, x));
     }
-    TDO_TRY(check_complete(w, (int)split));
-    if (n < 0 || n > w->info.rows[split] - w->written[split]) {
-        return TDO_FAIL(TDO_ERR_BUG, "%s: %lld rows of %s appended to %lld, %lld were declared",
-                        w->path, (long long)n, tdo_dataset_split_name(split),
-                        (long long)w->written[split], (long long)w->info.rows[split]);
+    errno = 0;
+    if (tdo_durable_write(w->fd, x, n * w->row_bytes, w->at.x[split] + first * w->row_bytes) !=
+            0 ||
+        tdo_durable_write(w->fd, y, n * label, w->at.y[split] + first * label) != 0) {
+        return refuse(w);
     }
-    if (n == 0) {
-        return TDO_OK;
-    }
-    TDO_TRY(add_labels(w, split, n, y));
-    char name[64];
-    const char *group = tdo_dataset_split_name(split);
-    size_t bytes = (size_t)(n * w->pixels) * (w->info.is_u8 ? 1 : sizeof(float));
-    snprintf(name, sizeof name, "/%s/x", group);
-    TDO_TRY(write_rows(w, name, w->written[split], n, 4,
-                       w->info.is_u8 ? H5T_NATIVE_UINT8 : H5T_NATIVE_FLOAT, x));
-    XXH64_update(w->hash, x, bytes);
     if (split == TDO_SPLIT_TRAIN) {
-        add_to_mean(w, n, x);
+        add_to_sum(w, n, x);
     }
-    w->written[split] += n;
-    if (w->written[split] == w->info.rows[split]) {
-        snprintf(name, sizeof name, "/%s/y", group);
-        TDO_TRY(write_rows(w, name, 0, w->written[split], 1, H5T_NATIVE_INT32, w->labels));
-        XXH64_update(w->hash, w->labels, (size_t)w->written[split] * sizeof *w->labels);
+    return add_to_hashes(w, split, first, n, x, y);
+}
+
+/* ---- the end ---- */
+
+/* After the sums over ranks: every block was written, once. */
+static tdo_err check_complete(const struct tdo_dataset_writer *w)
+{
+    for (int64_t b = 0; b < w->blocks; b++) {
+        if (w->times[b] != 1) {
+            return TDO_FAIL(TDO_ERR_BUG, "%s: block %lld of %lld was written %llu times",
+                            w->path, (long long)b, (long long)w->blocks,
+                            (unsigned long long)w->times[b]);
+        }
     }
     return TDO_OK;
 }
@@ -285,19 +346,36 @@ tdo_err tdo_dataset_append(tdo_dataset_writer *w, enum tdo_split split, int64_t 
 static tdo_err write_mean(struct tdo_dataset_writer *w)
 {
     float *mean = NULL;
-    double n = (double)w->info.rows[TDO_SPLIT_TRAIN];
+    const double n = (double)w->info.rows[TDO_SPLIT_TRAIN];
+    const double one = w->info.is_u8 ? 255.0 : 4294967296.0;
     TDO_TRY(tdo_memory_new(w->pixels, &mean));
     for (int64_t p = 0; p < w->pixels; p++) {
-        mean[p] = w->info.is_u8 ? (float)((double)w->sum_u8[p] / (255 * n))
-                                : (float)(w->sum_f32[p] / n);
+        mean[p] = (float)((double)w->sum[p] / (one * n));
     }
     errno = 0;
-    hid_t dataset = H5Dopen2(w->file, "/train/mean", H5P_DEFAULT);
-    bool good = H5Dwrite(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, mean) >= 0;
+    int64_t bytes = w->pixels * (int64_t)sizeof *mean;
+    bool good = tdo_durable_write(w->fd, mean, bytes, w->at.mean) == 0;
     tdo_err err = good ? TDO_OK : refuse(w);
-    H5Dclose(dataset);
     tdo_memory_free(&mean);
     return err;
+}
+
+/* The hash of the blocks' hashes. */
+static tdo_err write_hash(struct tdo_dataset_writer *w)
+{
+    char text[17];
+    uint64_t hash = XXH64(w->hash, (size_t)w->blocks * sizeof *w->hash, 0);
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)hash);
+    hid_t list = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_file_locking(list, false, true);
+    errno = 0;
+    w->file = H5Fopen(w->part, H5F_ACC_RDWR, list);
+    H5Pclose(list);
+    if (w->file < 0) {
+        return refuse(w);
+    }
+    TDO_TRY(make_text(w, "hash", text));
+    return close_file(w);
 }
 
 static tdo_err sync_directory_of(char *path)
@@ -316,17 +394,9 @@ static tdo_err sync_directory_of(char *path)
 /* The root's part of tdo_dataset_finish. */
 static tdo_err finish(struct tdo_dataset_writer *w)
 {
-    TDO_TRY(check_complete(w, TDO_SPLITS));
+    TDO_TRY(check_complete(w));
     TDO_TRY(write_mean(w));
-    char hash[17];
-    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)XXH64_digest(w->hash));
-    TDO_TRY(make_text(w, "hash", hash));
-    hid_t file = w->file;
-    w->file = H5I_INVALID_HID;
-    errno = 0;
-    if (H5Fclose(file) < 0) {
-        return refuse(w);
-    }
+    TDO_TRY(write_hash(w));
     TDO_TRY(tdo_durable_sync(w->part));
     if (rename(w->part, w->path) != 0) {
         return TDO_FAIL(TDO_ERR_FILE, "cannot rename %s to %s: %s", w->part, w->path,
@@ -338,6 +408,11 @@ static tdo_err finish(struct tdo_dataset_writer *w)
 
 tdo_err tdo_dataset_finish(tdo_dataset_writer *w)
 {
+    errno = 0;
+    TDO_TRY(tdo_comm_agree(w->comm, fsync(w->fd) == 0 ? TDO_OK : refuse(w)));
+    tdo_comm_sum_u64(w->comm, w->hash, w->blocks);
+    tdo_comm_sum_u64(w->comm, w->times, w->blocks);
+    tdo_comm_sum_u64(w->comm, w->sum, w->pixels);
     return tdo_comm_agree(w->comm, w->comm->rank == 0 ? finish(w) : TDO_OK);
 }
 
@@ -350,16 +425,16 @@ void tdo_dataset_writer_free(tdo_dataset_writer **out)
     if (w->file >= 0) {
         H5Fclose(w->file);
     }
-    if (w->part && !w->finished) {
-        unlink(w->part);
+    if (w->fd >= 0) {
+        close(w->fd);
     }
-    if (w->hash) {
-        XXH64_freeState(w->hash);
+    if (w->made && !w->finished) {
+        unlink(w->part);
     }
     tdo_memory_free(&w->path);
     tdo_memory_free(&w->part);
-    tdo_memory_free(&w->labels);
-    tdo_memory_free(&w->sum_u8);
-    tdo_memory_free(&w->sum_f32);
+    tdo_memory_free(&w->hash);
+    tdo_memory_free(&w->times);
+    tdo_memory_free(&w->sum);
     tdo_memory_free(out);
 }

@@ -248,6 +248,23 @@ tdo_node tdo_layer_maxpool(struct tdo_build *b, tdo_node x, int window, int stri
     return tdo_op_maxpool(b->g, x, &p);
 }
 
+tdo_node tdo_layer_dropout(struct tdo_build *b, tdo_node x)
+{
+    const struct tdo_random how = {.stream = {.seed = b->seed,
+                                              .purpose = TDO_PURPOSE_DROPOUT,
+                                              .layer = (uint32_t)++b->dropouts},
+                                   .law = TDO_LAW_UNIFORM,
+                                   .shape = tdo_graph_shape(b->g, x)};
+    if (b->dropout <= 0) {
+        return x;
+    }
+    tdo_node u = tdo_op_random(b->g, b->keys, &how);
+    tdo_node p = tdo_op_constant(b->g, how.shape, b->dropout);
+    tdo_node kept = tdo_op_affine(b->g, x, 1 / (1 - b->dropout), 0);
+    tdo_node zero = tdo_op_constant(b->g, how.shape, 0);
+    return tdo_op_select(b->g, tdo_op_greater(b->g, p, u), zero, kept);
+}
+
 tdo_node tdo_layer_global_mean(struct tdo_build *b, tdo_node x)
 {
     const tdo_shape s = tdo_graph_shape(b->g, x);

@@ -40,12 +40,15 @@ struct tdo_build {
     tdo_params *params;
     enum tdo_norm_mode norm;
     bool noise;           /* are noise layers active? */
+    double dropout;       /* probability of dropping a unit in training; 0: no dropout */
+    uint32_t seed;        /* of dropout */
     tdo_node row_weights; /* [N], TDO_NORM_BATCH only: 0 marks padding */
     tdo_node keys;        /* [N], for random layers; TDO_NONE if there are none */
     const struct tdo_hook *hook;
     int hooks;
     enum tdo_init weight_init, bias_init;
     int convs, layers; /* counters: convolutions; layers with weights */
+    int dropouts;      /* counter: places of dropout */
     int norms;
     struct tdo_batch_stats stats[TDO_MAX_NORMS];
 };
@@ -73,6 +76,9 @@ tdo_node tdo_layer_linear(struct tdo_build *b, const char *name, tdo_node x, int
 tdo_node tdo_layer_batchnorm(struct tdo_build *b, const char *name, tdo_node x);
 /* ReLU, unless a hook replaces it. */
 tdo_node tdo_layer_activation(struct tdo_build *b, tdo_node x);
+/* With the context's probability p an element becomes 0, else x / (1 - p); the mask belongs to the
+ * row's key. Inference, p = 0, leaves x. Source: Srivastava et al. 2014, section 10, inverted. */
+tdo_node tdo_layer_dropout(struct tdo_build *b, tdo_node x);
 tdo_node tdo_layer_maxpool(struct tdo_build *b, tdo_node x, int window, int stride);
 /* Mean over the whole image: [N,H,W,C] -> [N,C]. */
 tdo_node tdo_layer_global_mean(struct tdo_build *b, tdo_node x);

@@ -26,6 +26,7 @@ struct tdo_param {
     tdo_shape shape;
     enum tdo_param_kind kind;
     enum tdo_init init;
+    bool no_decay; /* weight decay leaves it alone, whatever the optimiser's options say */
     int64_t fan_in, fan_out;
     int64_t offset, count; /* floats, in the block of its kind */
 };

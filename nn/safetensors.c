@@ -94,98 +94,226 @@ done:
 
 /* ---- reading ------------------------------------------------------------------------------------- */
 
-struct model_file {
-    const char *path;
-    char *bytes;
-    int64_t size, data; /* data: where the tensors begin */
-    int64_t end;        /* behind the last tensor seen */
-    tdo_json *header;
+struct tdo_safetensors {
+    char *path, *bytes;
+    int64_t size, data; /* of the file; where the tensors begin */
+    tdo_json *header;   /* holds the names */
+    struct tdo_safetensors_tensor *tensor;
+    int64_t tensors;
 };
 
-static void close_file(struct model_file *f)
+void tdo_safetensors_free(tdo_safetensors **f)
 {
-    tdo_memory_free(&f->bytes);
-    tdo_json_free(&f->header);
+    if (*f) {
+        tdo_memory_free(&(*f)->path);
+        tdo_memory_free(&(*f)->bytes);
+        tdo_memory_free(&(*f)->tensor);
+        tdo_json_free(&(*f)->header);
+        tdo_memory_free(f);
+    }
 }
 
-static tdo_err open_file(const char *path, struct model_file *f)
+/* What a file that is no safetensors file may be instead. */
+static const char *other_format(const struct tdo_safetensors *f)
 {
-    *f = (struct model_file){.path = path};
-    TDO_TRY(tdo_file_read(path, largest_file, &f->bytes, &f->size));
+    static const struct {
+        const char *start, *is;
+    } known[] = {
+        {"PK\3\4", ": a zip file; what torch.save wrote must be saved by "
+                   "safetensors.torch.save_file"},
+        {"\x80\2", ": a pickle; what torch.save wrote must be saved by "
+                   "safetensors.torch.save_file"},
+        {"\x89HDF", ": an HDF5 file"},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        const size_t n = strlen(known[i].start);
+        if (f->size >= (int64_t)n && memcmp(f->bytes, known[i].start, n) == 0) {
+            return known[i].is;
+        }
+    }
+    return "";
+}
+
+static tdo_err read_header(struct tdo_safetensors *f)
+{
     uint64_t length = 0;
     for (int i = 0; f->size >= 8 && i < 8; i++) {
         length |= (uint64_t)(unsigned char)f->bytes[i] << (8 * i);
     }
     if (f->size < 8 || length < 2 || length > (uint64_t)f->size - 8) {
         return TDO_FAIL(TDO_ERR_FORMAT,
-                        "%s: no safetensors file: a header of %" PRIu64
-                        " bytes does not fit into "
-                        "%" PRId64 " bytes",
-                        path, length, f->size);
+                        "%s: no safetensors file%s (a header of %" PRIu64
+                        " bytes does not fit into %" PRId64 " bytes)",
+                        f->path, other_format(f), length, f->size);
     }
-    f->data = f->end = 8 + (int64_t)length;
-    TDO_TRY(tdo_json_parse(f->bytes + 8, (size_t)length, path, &f->header));
+    f->data = 8 + (int64_t)length;
+    TDO_TRY(tdo_json_parse(f->bytes + 8, (size_t)length, f->path, &f->header));
     if (!tdo_json_is_object(f->header)) {
-        return TDO_FAIL(TDO_ERR_FORMAT, "%s: the header is not a JSON object", path);
+        return TDO_FAIL(TDO_ERR_FORMAT, "%s: the header is not a JSON object", f->path);
     }
     return TDO_OK;
 }
 
-tdo_err tdo_safetensors_describe(const char *path, tdo_json **out)
+/* Bytes of an element; 0 for a type that is not known here. */
+static int64_t size_of(const char *dtype)
 {
-    struct model_file f;
-    tdo_json *meta = NULL;
-    const char *text = NULL;
-    *out = NULL;
-    tdo_err err = open_file(path, &f);
-    if (err == TDO_OK && tdo_json_get(f.header, "__metadata__", &meta) &&
-        tdo_json_get_text(meta, "testudo", &text)) {
-        err = tdo_json_parse(text, strlen(text), path, out);
-    } else if (err == TDO_OK) {
-        err = tdo_json_check(f.header);
+    static const struct {
+        const char *dtype;
+        int64_t bytes;
+    } sizes[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"I64", 8},
+                 {"I32", 4}, {"I16", 2}, {"I8", 1},   {"U64", 8}, {"U32", 4},
+                 {"U16", 2}, {"U8", 1},  {"BOOL", 1}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        if (strcmp(dtype, sizes[i].dtype) == 0) {
+            return sizes[i].bytes;
+        }
     }
-    tdo_json_free(&meta);
-    close_file(&f);
+    return 0;
+}
+
+/* Whole numbers of the list `key`, none of them negative: how many, -1 if it is no such list. */
+static int read_list(const tdo_json *entry, const char *key, int room, int64_t *out)
+{
+    tdo_json *list = NULL, *item = NULL;
+    if (!tdo_json_get(entry, key, &list)) {
+        return -1;
+    }
+    const int64_t size = tdo_json_size(list);
+    int count = tdo_json_is_array(list) && size <= room ? (int)size : -1;
+    for (int i = 0; i < count; i++) {
+        const bool fine =
+            tdo_json_at(list, i, &item) && tdo_json_int(item, &out[i]) && out[i] >= 0;
+        tdo_json_free(&item);
+        count = fine ? count : -1;
+    }
+    tdo_json_free(&list);
+    return count;
+}
+
+/* Sets t->count; false if it does not fit into 64 bits. */
+static bool count_elements(struct tdo_safetensors_tensor *t)
+{
+    t->count = 1;
+    for (int i = 0; i < t->shape.rank; i++) {
+        if (__builtin_mul_overflow(t->count, t->shape.dim[i], &t->count)) {
+            return false;
+        }
+    }
+    return t->count <= largest_file;
+}
+
+/* The tensor t->name: type, shape and place, checked against the file. */
+static tdo_err read_tensor(const struct tdo_safetensors *f, const tdo_json *entry,
+                           struct tdo_safetensors_tensor *t)
+{
+    int64_t place[2] = {0, 0};
+    const bool places = read_list(entry, "data_offsets", 2, place) == 2;
+    const int rank = read_list(entry, "shape", TDO_MAX_RANK, t->shape.dim);
+    TDO_TRY(tdo_json_check(entry));
+    t->shape.rank = rank < 0 ? 0 : rank;
+    if (!places || rank < 0 || !tdo_json_get_text(entry, "dtype", &t->dtype) ||
+        place[1] < place[0] || place[1] > f->size - f->data || !count_elements(t)) {
+        return TDO_FAIL(TDO_ERR_FORMAT,
+                        "%s: tensor %s: dtype, shape (at most %d dimensions) and data_offsets "
+                        "inside the file expected",
+                        f->path, t->name, TDO_MAX_RANK);
+    }
+    t->data = f->bytes + f->data + place[0];
+    t->bytes = place[1] - place[0];
+    const int64_t each = size_of(t->dtype);
+    if (each > 0 && t->bytes != t->count * each) {
+        return TDO_FAIL(TDO_ERR_FORMAT,
+                        "%s: tensor %s has %" PRId64 " bytes, %s of shape %s wants %" PRId64,
+                        f->path, t->name, t->bytes, t->dtype, tdo_shape_print(&t->shape).s,
+                        t->count * each);
+    }
+    return TDO_OK;
+}
+
+static tdo_err read_tensors(struct tdo_safetensors *f)
+{
+    const int64_t members = tdo_json_size(f->header);
+    int64_t left = f->size - f->data;
+    TDO_TRY(tdo_memory_new(members + 1, &f->tensor));
+    for (int64_t i = 0; i < members; i++) {
+        struct tdo_safetensors_tensor *t = &f->tensor[f->tensors];
+        tdo_json *entry = NULL;
+        if (!tdo_json_key(f->header, i, &t->name) || strcmp(t->name, "__metadata__") == 0) {
+            continue;
+        }
+        if (!tdo_json_get(f->header, t->name, &entry)) {
+            TDO_TRY(tdo_json_check(f->header));
+        }
+        const tdo_err err = read_tensor(f, entry, t);
+        tdo_json_free(&entry);
+        TDO_TRY(err);
+        left -= t->bytes;
+        f->tensors++;
+    }
+    if (left != 0) {
+        return TDO_FAIL(TDO_ERR_FORMAT,
+                        "%s: %" PRId64 " bytes too %s for its tensors, or they overlap",
+                        f->path, left > 0 ? left : -left, left > 0 ? "long" : "short");
+    }
+    return TDO_OK;
+}
+
+tdo_err tdo_safetensors_open(const char *path, tdo_safetensors **out)
+{
+    tdo_safetensors *f = NULL;
+    tdo_err err = TDO_OK;
+    *out = NULL;
+    TDO_GOTO(tdo_memory_new(1, &f));
+    TDO_GOTO(tdo_memory_new((int64_t)strlen(path) + 1, &f->path));
+    strcpy(f->path, path);
+    TDO_GOTO(tdo_file_read(path, largest_file, &f->bytes, &f->size));
+    TDO_GOTO(read_header(f));
+    TDO_GOTO(read_tensors(f));
+    *out = f;
+    f = NULL;
+done:
+    tdo_safetensors_free(&f);
     return err;
 }
 
-/* A tensor of the header: its type, shape and bytes, checked against the file. */
-struct tensor {
-    const char *name, *dtype;
-    tdo_shape shape;
-    const char *from;
-    int64_t bytes;
-};
-
-static tdo_err read_place(const struct model_file *f, const tdo_json *entry, struct tensor *t)
+tdo_err tdo_safetensors_describe(const tdo_safetensors *f, tdo_json **out)
 {
-    tdo_json *list = NULL, *item = NULL;
-    int64_t place[2] = {-1, -1};
-    bool fine = tdo_json_get(entry, "data_offsets", &list) && tdo_json_size(list) == 2;
-    for (int i = 0; fine && i < 2; i++) {
-        fine = tdo_json_at(list, i, &item) && tdo_json_int(item, &place[i]);
-        tdo_json_free(&item);
+    tdo_json *meta = NULL;
+    const char *text = NULL;
+    *out = NULL;
+    tdo_err err = TDO_OK;
+    if (tdo_json_get(f->header, "__metadata__", &meta) &&
+        tdo_json_get_text(meta, "testudo", &text)) {
+        err = tdo_json_parse(text, strlen(text), f->path, out);
+    } else {
+        err = tdo_json_check(f->header);
     }
-    tdo_json_free(&list);
-    fine = fine && tdo_json_get(entry, "shape", &list) && tdo_json_size(list) <= TDO_MAX_RANK;
-    t->shape.rank = fine ? (int)tdo_json_size(list) : 0;
-    for (int i = 0; fine && i < t->shape.rank; i++) {
-        fine = tdo_json_at(list, i, &item) && tdo_json_int(item, &t->shape.dim[i]) &&
-               t->shape.dim[i] >= 0 && t->shape.dim[i] <= largest_file;
-        tdo_json_free(&item);
-    }
-    tdo_json_free(&list);
-    TDO_TRY(tdo_json_check(entry));
-    if (!fine || !tdo_json_get_text(entry, "dtype", &t->dtype) || place[0] < 0 ||
-        place[1] < place[0] || place[1] > f->size - f->data) {
-        return TDO_FAIL(TDO_ERR_FORMAT,
-                        "%s: tensor %s: dtype, shape and data_offsets inside the file expected",
-                        f->path, t->name);
-    }
-    t->from = f->bytes + f->data + place[0];
-    t->bytes = place[1] - place[0];
-    return TDO_OK;
+    tdo_json_free(&meta);
+    return err;
 }
+
+int64_t tdo_safetensors_tensors(const tdo_safetensors *f)
+{
+    return f->tensors;
+}
+
+const struct tdo_safetensors_tensor *tdo_safetensors_at(const tdo_safetensors *f, int64_t i)
+{
+    return &f->tensor[i];
+}
+
+const struct tdo_safetensors_tensor *tdo_safetensors_find(const tdo_safetensors *f,
+                                                          const char *name)
+{
+    for (int64_t i = 0; i < f->tensors; i++) {
+        if (strcmp(f->tensor[i].name, name) == 0) {
+            return &f->tensor[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- values --------------------------------------------------------------------------------------- */
 
 static float widen_half(uint16_t h)
 {
@@ -211,12 +339,24 @@ static float widen_brain(uint16_t h)
     return v;
 }
 
-static tdo_err take_values(const struct model_file *f, const struct tensor *t,
-                           const struct tdo_param *e, float *to)
+static bool is(const struct tdo_safetensors_tensor *t, const char *dtype)
 {
-    const bool single = strcmp(t->dtype, "F32") == 0, half = strcmp(t->dtype, "F16") == 0;
-    const bool brain = strcmp(t->dtype, "BF16") == 0;
-    if (!single && !half && !brain) {
+    return strcmp(t->dtype, dtype) == 0;
+}
+
+static bool is_integer(const struct tdo_safetensors_tensor *t)
+{
+    return t->dtype[0] == 'I' || t->dtype[0] == 'U' || is(t, "BOOL");
+}
+
+static tdo_err match_entry(const struct tdo_safetensors *f, const struct tdo_param *e)
+{
+    const struct tdo_safetensors_tensor *t = tdo_safetensors_find(f, e->name);
+    if (!t) {
+        return TDO_FAIL(TDO_ERR_FORMAT, "%s: tensor %s of the model is missing", f->path,
+                        e->name);
+    }
+    if (!is(t, "F32") && !is(t, "F16") && !is(t, "BF16")) {
         return TDO_FAIL(TDO_ERR_FORMAT, "%s: tensor %s has dtype %s, expected F32, F16 or BF16",
                         f->path, t->name, t->dtype);
     }
@@ -225,75 +365,49 @@ static tdo_err take_values(const struct model_file *f, const struct tensor *t,
                         f->path, t->name, tdo_shape_print(&t->shape).s,
                         tdo_shape_print(&e->shape).s);
     }
-    if (t->bytes != e->count * (single ? 4 : 2)) {
-        return TDO_FAIL(TDO_ERR_FORMAT,
-                        "%s: tensor %s has %" PRId64 " bytes, its shape wants "
-                        "%" PRId64,
-                        f->path, t->name, t->bytes, e->count * (single ? 4 : 2));
-    }
-    if (single) {
-        memcpy(to, t->from, (size_t)t->bytes);
-        return TDO_OK;
-    }
-    for (int64_t i = 0; i < e->count; i++) {
-        uint16_t h;
-        memcpy(&h, t->from + 2 * i, sizeof h);
-        to[i] = half ? widen_half(h) : widen_brain(h);
-    }
     return TDO_OK;
 }
 
-static tdo_err take_tensor(struct model_file *f, const char *name, tdo_params *p)
-{
-    struct tensor t = {.name = name};
-    tdo_json *entry = NULL;
-    if (!tdo_json_get(f->header, name, &entry)) {
-        TDO_TRY(tdo_json_check(f->header));
-        return TDO_FAIL(TDO_ERR_FORMAT, "%s: tensor %s is unreadable", f->path, name);
-    }
-    tdo_err err = read_place(f, entry, &t);
-    const int64_t index = tdo_params_find(p, name);
-    if (err == TDO_OK && t.from + t.bytes > f->bytes + f->end) {
-        f->end = t.from + t.bytes - f->bytes;
-    }
-    if (err == TDO_OK && index < 0 &&
-        (t.dtype[0] == 'I' || t.dtype[0] == 'U' || strcmp(t.dtype, "BOOL") == 0)) {
-        tdo_log_root(TDO_LOG_INFO, "%s: integer tensor %s skipped", f->path, name);
-    } else if (err == TDO_OK && index < 0) {
-        err = TDO_FAIL(TDO_ERR_FORMAT, "%s: the model has no parameter %s", f->path, name);
-    } else if (err == TDO_OK) {
-        err = take_values(f, &t, tdo_params_at(p, index), tdo_params_values(p, index));
-    }
-    tdo_json_free(&entry);
-    return err;
-}
-
-static tdo_err first_missing(const struct model_file *f, const tdo_params *p)
+tdo_err tdo_safetensors_match(const tdo_safetensors *f, const tdo_params *p)
 {
     for (int64_t i = 0; i < tdo_params_entries(p); i++) {
-        if (!tdo_json_has(f->header, tdo_params_at(p, i)->name)) {
-            return TDO_FAIL(TDO_ERR_FORMAT, "%s: parameter %s of the model is not in the file",
-                            f->path, tdo_params_at(p, i)->name);
+        TDO_TRY(match_entry(f, tdo_params_at(p, i)));
+    }
+    for (int64_t i = 0; i < f->tensors; i++) {
+        const struct tdo_safetensors_tensor *t = &f->tensor[i];
+        if (!is_integer(t) && tdo_params_find(p, t->name) < 0) {
+            return TDO_FAIL(TDO_ERR_FORMAT,
+                            "%s: tensor %s is unexpected: the model has no such parameter",
+                            f->path, t->name);
         }
     }
     return TDO_OK;
 }
 
-tdo_err tdo_safetensors_read(const char *path, tdo_params *p)
+static void take_values(const struct tdo_safetensors_tensor *t, float *to)
 {
-    struct model_file f;
-    tdo_err err = open_file(path, &f);
-    for (int64_t i = 0; err == TDO_OK && i < tdo_json_size(f.header); i++) {
-        const char *name = NULL;
-        if (tdo_json_key(f.header, i, &name) && strcmp(name, "__metadata__") != 0) {
-            err = take_tensor(&f, name, p);
-        }
+    if (is(t, "F32")) {
+        memcpy(to, t->data, (size_t)t->bytes);
+        return;
     }
-    err = err == TDO_OK ? first_missing(&f, p) : err;
-    if (err == TDO_OK && f.end != f.size) {
-        err = TDO_FAIL(TDO_ERR_FORMAT, "%s: %" PRId64 " bytes too long for its tensors", path,
-                       f.size - f.end);
+    const bool half = is(t, "F16");
+    for (int64_t i = 0; i < t->count; i++) {
+        uint16_t h;
+        memcpy(&h, t->data + 2 * i, sizeof h);
+        to[i] = half ? widen_half(h) : widen_brain(h);
     }
-    close_file(&f);
-    return err;
+}
+
+tdo_err tdo_safetensors_fill(const tdo_safetensors *f, tdo_params *p)
+{
+    const int64_t skipped = f->tensors - tdo_params_entries(p);
+    TDO_TRY(tdo_safetensors_match(f, p));
+    for (int64_t i = 0; i < tdo_params_entries(p); i++) {
+        take_values(tdo_safetensors_find(f, tdo_params_at(p, i)->name),
+                    tdo_params_values(p, i));
+    }
+    if (skipped > 0) {
+        tdo_log_root(TDO_LOG_INFO, "%s: %" PRId64 " integer tensors skipped", f->path, skipped);
+    }
+    return TDO_OK;
 }

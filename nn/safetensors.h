@@ -16,13 +16,41 @@
 TDO_MUST tdo_err tdo_safetensors_write(const char *path, const tdo_params *p,
                                        const tdo_json *description);
 
-/* Only the description; *out is NULL if the file has none (a foreign file). Owner: caller.
- * Errors: TDO_ERR_FILE, TDO_ERR_FORMAT naming file and place. */
-TDO_MUST tdo_err tdo_safetensors_describe(const char *path, tdo_json **out);
+/* An open file: the whole of it in memory, its header understood. */
+typedef struct tdo_safetensors tdo_safetensors;
+
+struct tdo_safetensors_tensor {
+    const char *name, *dtype; /* "F32", "BF16", "I64", ... as the file has it */
+    tdo_shape shape;
+    int64_t count, bytes; /* elements; bytes in the file */
+    const char *data;     /* [bytes], not aligned */
+};
+
+/* Read a file. Each tensor lies inside it and has the bytes that its dtype and shape want, and
+ * all of them together are what stands behind the header.
+ * Errors: TDO_ERR_FILE, TDO_ERR_FORMAT naming file and tensor. Owner: caller. */
+TDO_MUST tdo_err tdo_safetensors_open(const char *path, tdo_safetensors **out);
+void tdo_safetensors_free(tdo_safetensors **f); /* NULL is fine */
+
+/* The description; *out is NULL if the file has none (a foreign file). Owner: caller.
+ * Errors: TDO_ERR_FORMAT, TDO_ERR_MEMORY. */
+TDO_MUST tdo_err tdo_safetensors_describe(const tdo_safetensors *f, tdo_json **out);
+
+/* Tensors in the order of the header. Borrowed. NULL: none of that name. */
+int64_t tdo_safetensors_tensors(const tdo_safetensors *f);
+const struct tdo_safetensors_tensor *tdo_safetensors_at(const tdo_safetensors *f, int64_t i);
+const struct tdo_safetensors_tensor *tdo_safetensors_find(const tdo_safetensors *f,
+                                                          const char *name);
+
+/* Would tdo_safetensors_fill work? Asks for names, shapes and types; p needs no values yet, so that
+ * a network of absurd size is refused before it is given memory.
+ * Errors: TDO_ERR_FORMAT naming file and tensor. */
+TDO_MUST tdo_err tdo_safetensors_match(const tdo_safetensors *f, const tdo_params *p);
 
 /* Fill in the values of p, which must have its memory. Every entry of p must be in the file with
- * its shape, and every tensor of the file in p; integer tensors are skipped with a line; f16 and
- * bf16 are widened. Errors name file and tensor; p may be half filled after one. */
-TDO_MUST tdo_err tdo_safetensors_read(const char *path, tdo_params *p);
+ * its shape, and every tensor of the file in p; integer tensors that p lacks (PyTorch counts
+ * batches in them) are skipped, with one line for all; f16 and bf16 are widened.
+ * Errors: those of tdo_safetensors_match; then p is as it was. */
+TDO_MUST tdo_err tdo_safetensors_fill(const tdo_safetensors *f, tdo_params *p);
 
 #endif

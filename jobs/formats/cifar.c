@@ -111,11 +111,13 @@ static tdo_err open_files(struct cifar *s, const char *from)
         .channels = CHANNELS,
         .classes = v->limit[v->labels - 1],
         .is_u8 = true,
+        .anywhere = true,
     };
     for (int i = 0; i < v->files; i++) {
         TDO_TRY(tdo_packed_open(directory, v->file[i], record, &s->file[i]));
         s->base.info.rows[i < v->train_files ? TDO_SOURCE_TRAIN : TDO_SOURCE_TEST] +=
             s->file[i].rows;
+        s->base.info.anywhere = s->base.info.anywhere && tdo_packed_is_plain(&s->file[i]);
     }
     return tdo_memory_new(WINDOW * record, &s->window);
 }

@@ -48,6 +48,29 @@ tdo_err tdo_source_open(const struct tdo_format *format, const struct tdo_format
     return TDO_OK;
 }
 
+void tdo_source_share(const tdo_source *s, const char **bytes, int64_t *count)
+{
+    *bytes = NULL;
+    *count = 0;
+    if (s->format->share) {
+        s->format->share(s, bytes, count);
+    }
+}
+
+tdo_err tdo_source_join(const struct tdo_format *format, const struct tdo_format_args *args,
+                        const struct tdo_source_info *info, const char *bytes, int64_t count,
+                        tdo_source **out)
+{
+    *out = NULL;
+    if (!format->join) {
+        return tdo_source_open(format, args, out);
+    }
+    TDO_TRY(format->join(args, bytes, count, out));
+    (*out)->format = format;
+    (*out)->info = *info;
+    return TDO_OK;
+}
+
 tdo_err tdo_source_read(tdo_source *s, enum tdo_source_split split, int64_t first, int64_t n,
                         void *x, int32_t *y)
 {

@@ -7,8 +7,11 @@
  * window of bounded size, never the whole set. Reading forwards is cheap; a source may have to
  * start from the beginning of a compressed file to go backwards.
  *
- * A format is a const row in its own file, listed in formats.def. Nothing here is collective:
- * each rank opens its own source. */
+ * A format is a const row in its own file, listed in formats.def. Nothing here is collective. How
+ * several ranks read one set is up to the caller: when info.anywhere, each opens a source of its
+ * own and reads other rows; else (a gzip file must be unpacked from its start, by everyone who
+ * wants a part of it) one rank reads all. A source that is long to open, and that every rank must
+ * see alike, is opened by one and joined by the others. */
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,8 +29,9 @@ struct tdo_format_args {
 struct tdo_source_info {
     int64_t rows[TDO_SOURCE_SPLITS]; /* train, test */
     int64_t height, width, channels;
-    int classes; /* labels are 0 .. classes-1 */
-    bool is_u8;  /* pixels are uint8 0..255, else f32 in [0,1] */
+    int classes;   /* labels are 0 .. classes-1 */
+    bool is_u8;    /* pixels are uint8 0..255, else f32 in [0,1] */
+    bool anywhere; /* rows can be read in any order without extra work */
 };
 
 /* An open source. A format puts this first in its own struct and fills `info` when it opens. */
@@ -46,6 +50,10 @@ struct tdo_format {
     tdo_err (*read)(tdo_source *s, enum tdo_source_split split, int64_t first, int64_t n,
                     void *x, int32_t *y);
     void (*close)(tdo_source **s);
+    /* Both or none: what `open` found out, as bytes; a source from such bytes. */
+    void (*share)(const tdo_source *s, const char **bytes, int64_t *count);
+    tdo_err (*join)(const struct tdo_format_args *args, const char *bytes, int64_t count,
+                    tdo_source **out);
 };
 
 /* Row i of the table, NULL past its end; the row of that name, NULL if there is none. */
@@ -57,6 +65,17 @@ const struct tdo_format *tdo_format_find(const char *name);
  *         place. Owner: caller, tdo_source_close. args is borrowed for the call. */
 TDO_MUST tdo_err tdo_source_open(const struct tdo_format *format,
                                  const struct tdo_format_args *args, tdo_source **out);
+
+/* What another rank needs to open this source as it was opened here; borrowed from it. No bytes:
+ * it opens it as this one was. */
+void tdo_source_share(const tdo_source *s, const char **bytes, int64_t *count);
+
+/* A source from the info and the bytes of another rank's, and the args that it was opened with.
+ * Errors: those of tdo_source_open. Owner: caller, tdo_source_close. bytes are copied. */
+TDO_MUST tdo_err tdo_source_join(const struct tdo_format *format,
+                                 const struct tdo_format_args *args,
+                                 const struct tdo_source_info *info, const char *bytes,
+                                 int64_t count, tdo_source **out);
 
 /* Samples [first, first+n) of a split.
  * Shapes:  x [n,H,W,C], uint8 or f32 as info says; y [n].

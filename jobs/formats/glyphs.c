@@ -385,6 +385,7 @@ static tdo_err glyphs_open(const struct tdo_format_args *args, tdo_source **out)
         .channels = 1,
         .classes = CLASSES,
         .is_u8 = true,
+        .anywhere = true,
     };
     *out = &g->base;
     return TDO_OK;

@@ -208,6 +208,16 @@ static void idx_close(tdo_source **source)
     tdo_memory_free(source);
 }
 
+/* Only a plain file can be read from anywhere: gzip is one stream. */
+static bool is_plain(const struct idx *s)
+{
+    bool plain = true;
+    for (int i = 0; i < TDO_SOURCE_SPLITS; i++) {
+        plain = plain && gzdirect(s->images[i].gz) && gzdirect(s->labels[i].gz);
+    }
+    return plain;
+}
+
 static tdo_err idx_open(const struct tdo_format_args *args, tdo_source **out)
 {
     struct idx *s = NULL;
@@ -231,6 +241,7 @@ static tdo_err idx_open(const struct tdo_format_args *args, tdo_source **out)
         .channels = 1,
         .classes = CLASSES,
         .is_u8 = true,
+        .anywhere = is_plain(s),
     };
     *out = source;
     source = NULL;

@@ -25,13 +25,23 @@ TDO_MUST tdo_err tdo_image_png(const char *path, const uint8_t *data, int64_t by
 TDO_MUST tdo_err tdo_image_jpeg(const char *path, const uint8_t *data, int64_t bytes,
                                 struct tdo_image *out);
 
-/* Resize the shorter side to `size`, keep the aspect (the longer side is rounded down), and cut
- * out the middle: pixels [size,size,3]. The same bytes on all machines.
+/* Resize so that width x height is just covered, keep the aspect (the side that is longer than
+ * needed is rounded down), and cut out the middle: pixels [height,width,3]. The same bytes on
+ * all machines.
  * Errors: TDO_ERR_MEMORY.
  * Source: bilinear with antialiasing, as Pillow does it: each output pixel is the mean of the
  *         input under a triangle of half-width max(scale, 1); columns first, then rows, each
  *         rounded to bytes. The cut is that of torchvision (Resize, then CenterCrop). */
-TDO_MUST tdo_err tdo_image_fit(const struct tdo_image *in, int64_t size, uint8_t *pixels);
+TDO_MUST tdo_err tdo_image_fit(const struct tdo_image *in, int64_t height, int64_t width,
+                               uint8_t *pixels);
+
+/* One file as a model wants it: decoded, fitted, and grey if it has one channel.
+ * Shapes: pixels [height,width,channels]; channels is 1 or 3.
+ * Errors: TDO_ERR_FILE, TDO_ERR_FORMAT naming file and place, TDO_ERR_MEMORY; TDO_ERR_SHAPE for
+ *         other channels.
+ * Source: grey is Pillow's: (19595 R + 38470 G + 7471 B) / 65536, rounded. */
+TDO_MUST tdo_err tdo_image_load(const char *path, int64_t height, int64_t width,
+                                int64_t channels, uint8_t *pixels);
 
 /* Pixels for width x height, for the decoders. Errors: TDO_ERR_FORMAT for impossible sizes. */
 TDO_MUST tdo_err tdo_image_new(const char *path, int64_t width, int64_t height,

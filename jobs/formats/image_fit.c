@@ -4,7 +4,7 @@
  * the mean of the input under a triangle around it, as wide as two output pixels, so that no
  * input pixel is skipped. Weights are computed in double, + - * / only, and rounded to integers
  * of 22 bits; sums are integers. Two passes: columns, then rows. */
-#include <string.h>
+#include <stdbool.h>
 
 #include "jobs/formats/image.h"
 #include "nn/base/memory.h"
@@ -86,41 +86,38 @@ static void mix(const struct weights *w, int64_t i, const uint8_t *in, int64_t s
     }
 }
 
-/* The longer side, once the shorter is `size`; and where the cut begins, half to even. */
-static int64_t scaled_side(int64_t side, int64_t shorter, int64_t size)
-{
-    return side == shorter ? size : size * side / shorter;
-}
-
+/* Where the cut of `size` pixels out of `scaled` begins: the middle, half to even. */
 static int64_t cut_at(int64_t scaled, int64_t size)
 {
     int64_t rest = scaled - size, half = rest / 2;
     return rest % 2 != 0 && half % 2 != 0 ? half + 1 : half;
 }
 
-tdo_err tdo_image_fit(const struct tdo_image *in, int64_t size, uint8_t *pixels)
+tdo_err tdo_image_fit(const struct tdo_image *in, int64_t height, int64_t width,
+                      uint8_t *pixels)
 {
     struct weights columns = {0}, rows = {0};
-    uint8_t *narrow = NULL; /* [last-first,size,3] */
-    const int64_t shorter = in->width < in->height ? in->width : in->height;
-    const int64_t width = scaled_side(in->width, shorter, size);
-    const int64_t height = scaled_side(in->height, shorter, size);
+    uint8_t *narrow = NULL; /* [last-first,width,3] */
+    const bool tall = in->height * width >= in->width * height;
+    const int64_t whole_width = tall ? width : height * in->width / in->height;
+    const int64_t whole_height = tall ? width * in->height / in->width : height;
     tdo_err err = TDO_OK;
-    TDO_GOTO(weights_new(in->width, width, cut_at(width, size), size, &columns));
-    TDO_GOTO(weights_new(in->height, height, cut_at(height, size), size, &rows));
-    const int64_t first = rows.first[0], last = rows.first[size - 1] + rows.count[size - 1];
-    TDO_GOTO(tdo_memory_new((last - first) * size * CHANNELS, &narrow));
+    TDO_GOTO(weights_new(in->width, whole_width, cut_at(whole_width, width), width, &columns));
+    TDO_GOTO(
+        weights_new(in->height, whole_height, cut_at(whole_height, height), height, &rows));
+    const int64_t first = rows.first[0], last = rows.first[height - 1] + rows.count[height - 1];
+    TDO_GOTO(tdo_memory_new((last - first) * width * CHANNELS, &narrow));
     for (int64_t y = first; y < last; y++) {
-        for (int64_t x = 0; x < size; x++) {
+        for (int64_t x = 0; x < width; x++) {
             mix(&columns, x, in->pixels + y * in->width * CHANNELS, CHANNELS,
-                narrow + ((y - first) * size + x) * CHANNELS);
+                narrow + ((y - first) * width + x) * CHANNELS);
         }
     }
-    for (int64_t y = 0; y < size; y++) {
+    for (int64_t y = 0; y < height; y++) {
         rows.first[y] -= first; /* narrow starts there */
-        for (int64_t x = 0; x < size; x++) {
-            mix(&rows, y, narrow + x * CHANNELS, size * CHANNELS,
-                pixels + (y * size + x) * CHANNELS);
+        for (int64_t x = 0; x < width; x++) {
+            mix(&rows, y, narrow + x * CHANNELS, width * CHANNELS,
+                pixels + (y * width + x) * CHANNELS);
         }
     }
 done:

@@ -112,6 +112,11 @@ tdo_err tdo_packed_open(const char *directory, const char *name, int64_t record,
     return TDO_OK;
 }
 
+bool tdo_packed_is_plain(const struct tdo_packed *f)
+{
+    return gzdirect(f->gz);
+}
+
 tdo_err tdo_packed_read(struct tdo_packed *f, int64_t first, int64_t n, unsigned char *out)
 {
     int64_t at = first * f->record, bytes = n * f->record;

@@ -25,6 +25,9 @@ bool tdo_packed_exists(const char *directory, const char *name);
 TDO_MUST tdo_err tdo_packed_open(const char *directory, const char *name, int64_t record,
                                  struct tdo_packed *f);
 
+/* Can it be read from anywhere? A gzip file is one stream, from its start. */
+bool tdo_packed_is_plain(const struct tdo_packed *f);
+
 /* Records [first, first+n) into out [n * record]. Errors: TDO_ERR_FILE, TDO_ERR_FORMAT. */
 TDO_MUST tdo_err tdo_packed_read(struct tdo_packed *f, int64_t first, int64_t n,
                                  unsigned char *out);

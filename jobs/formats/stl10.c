@@ -53,6 +53,7 @@ static tdo_err open_files(struct stl10 *s, const char *from)
         .channels = CHANNELS,
         .classes = CLASSES,
         .is_u8 = true,
+        .anywhere = true,
     };
     for (int i = 0; i < TDO_SOURCE_SPLITS; i++) {
         TDO_TRY(tdo_packed_open(from, image_names[i], IMAGE, &s->images[i]));
@@ -63,6 +64,8 @@ static tdo_err open_files(struct stl10 *s, const char *from)
                             (long long)s->labels[i].rows);
         }
         s->base.info.rows[i] = s->images[i].rows;
+        s->base.info.anywhere = s->base.info.anywhere && tdo_packed_is_plain(&s->images[i]) &&
+                                tdo_packed_is_plain(&s->labels[i]);
     }
     return TDO_OK;
 }

@@ -84,6 +84,7 @@ tdo_err tdo_toy_open(const struct tdo_toy *toy, const struct tdo_format_args *ar
         .channels = 2,
         .classes = CLASSES,
         .is_u8 = false,
+        .anywhere = true,
     };
     *out = &g->base;
     return TDO_OK;

@@ -330,7 +330,7 @@ static tdo_err check_scope(const struct tdo_scope *s, unsigned jobs)
 {
     for (int i = 0; i < s->count; i++) {
         const struct tdo_option *o = &s->table[i];
-        if (!s->values[i].text && (*s->prefix || (o->jobs & jobs))) {
+        if (!s->values[i].text && (*s->prefix || (o->jobs & jobs & ~o->optional))) {
             return TDO_FAIL(TDO_ERR_CONFIG, "%s%s is missing, expected %s: %s", s->prefix,
                             o->key, tdo_option_expected(o).s, o->help);
         }

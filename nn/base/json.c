@@ -173,6 +173,11 @@ void tdo_json_set(tdo_json *j, const char *key, tdo_json **value)
     put_tree(j, key, value);
 }
 
+void tdo_json_remove(tdo_json *j, const char *key)
+{
+    (void)json_object_del(j->node, key);
+}
+
 void tdo_json_add_int(tdo_json *array, int64_t value)
 {
     put(array, NULL, json_integer(value));

@@ -37,6 +37,8 @@ void tdo_json_add_real(tdo_json *array, double value); /* NaN, inf: null */
 void tdo_json_add_text(tdo_json *array, const char *value);
 void tdo_json_add(tdo_json *array, tdo_json **value); /* moves, as tdo_json_set */
 
+void tdo_json_remove(tdo_json *j, const char *key); /* nothing if it is not there */
+
 /* Look-ups by key; false when absent or of another type (then *value is untouched). Texts are
  * borrowed until the tree is freed or the key is set again. An integer is also a real, a real
  * is never an integer. */

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +20,18 @@ void tdo_log_set_rank(int rank, int size)
 int tdo_log_rank(void)
 {
     return my_rank;
+}
+
+/* The order matters: mpirun inside a Slurm job gives every rank the SLURM_PROCID of the batch
+ * script. */
+int tdo_log_launched_rank(void)
+{
+    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"};
+    const char *rank = NULL;
+    for (size_t i = 0; i < sizeof names / sizeof *names && !rank; i++) {
+        rank = getenv(names[i]);
+    }
+    return rank ? atoi(rank) : -1;
 }
 
 void tdo_log_set_level(enum tdo_log_level level)

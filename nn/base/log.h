@@ -14,6 +14,8 @@ enum tdo_log_level { TDO_LOG_ERROR, TDO_LOG_WARN, TDO_LOG_INFO, TDO_LOG_DEBUG };
 /* Who we are; mpi/comm.c calls it once. Before that: rank 0 of 1. */
 void tdo_log_set_rank(int rank, int size);
 int tdo_log_rank(void);
+/* Our rank as the launcher tells it, before MPI is up; -1 without a launcher. */
+int tdo_log_launched_rank(void);
 
 void tdo_log_set_level(enum tdo_log_level level);
 

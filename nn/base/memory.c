@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+
+#include "nn/base/log.h"
 
 enum { ALIGNMENT = 64 };
 
@@ -22,16 +25,10 @@ int64_t tdo_memory_count(void)
     return atomic_load(&counted);
 }
 
-/* Our rank as the launcher tells it, before MPI is up; NULL without a launcher. The order
- * matters: mpirun inside a Slurm job gives every rank the SLURM_PROCID of the batch script. */
-static const char *launched_rank(void)
+int64_t tdo_memory_peak(void)
 {
-    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"};
-    const char *rank = NULL;
-    for (size_t i = 0; i < sizeof names / sizeof *names && !rank; i++) {
-        rank = getenv(names[i]);
-    }
-    return rank;
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * 1024 : 0;
 }
 
 static void read_environment(void)
@@ -41,8 +38,8 @@ static void read_environment(void)
         return;
     }
     const char *k = getenv("TESTUDO_FAIL_ALLOC"), *rank = getenv("TESTUDO_FAIL_RANK");
-    const char *me = launched_rank();
-    if (k && (!rank || (me && strcmp(rank, me) == 0))) {
+    const int me = tdo_log_launched_rank();
+    if (k && (!rank || (me >= 0 && atoi(rank) == me))) {
         tdo_memory_fail_after(atoll(k));
     }
 }

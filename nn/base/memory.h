@@ -30,6 +30,9 @@ void tdo_memory_free_(void **out);
 void tdo_memory_fail_after(int64_t k);
 /* How many allocations there have been. */
 int64_t tdo_memory_count(void);
+/* The most memory that this process ever held, in bytes of resident pages; those of files that
+ * were read or written without mapping them do not count. */
+int64_t tdo_memory_peak(void);
 
 typedef struct tdo_arena tdo_arena;
 TDO_MUST tdo_err tdo_arena_new(tdo_arena **out);

@@ -358,11 +358,13 @@ enum { WIDEST_KEY = 28, WIDEST_DEFAULT = 16, WIDEST_EXPECTED = 44 };
 
 struct widths {
     int key, value, expected;
+    unsigned jobs; /* that the table is for; 0: a row's table */
 };
 
-static const char *default_text(const struct tdo_option *o)
+static const char *default_text(const struct tdo_option *o, unsigned jobs)
 {
-    return !o->value ? "required" : *o->value ? o->value : "-";
+    const bool required = !o->value && (jobs == 0 || (jobs & o->jobs & ~o->optional));
+    return required ? "required" : o->value && *o->value ? o->value : "-";
 }
 
 static int wider(int width, const char *text, int widest)
@@ -374,7 +376,7 @@ static int wider(int width, const char *text, int widest)
 static void widen(struct widths *w, const struct tdo_option *o)
 {
     w->key = wider(w->key, o->key, WIDEST_KEY);
-    w->value = wider(w->value, default_text(o), WIDEST_DEFAULT);
+    w->value = wider(w->value, default_text(o, w->jobs), WIDEST_DEFAULT);
     w->expected = wider(w->expected, tdo_option_expected(o).s, WIDEST_EXPECTED);
 }
 
@@ -382,8 +384,8 @@ static void widen(struct widths *w, const struct tdo_option *o)
 static void print_option(FILE *to, const char *indent, const struct widths *w,
                          const struct tdo_option *o)
 {
-    fprintf(to, "%s%-*s  %-*s  %-*s  %s\n", indent, w->key, o->key, w->value, default_text(o),
-            w->expected, tdo_option_expected(o).s, o->help);
+    fprintf(to, "%s%-*s  %-*s  %-*s  %s\n", indent, w->key, o->key, w->value,
+            default_text(o, w->jobs), w->expected, tdo_option_expected(o).s, o->help);
 }
 
 static int prefix_length(const char *key)
@@ -408,7 +410,7 @@ static void print_lists(FILE *to, const struct tdo_option_list *list, unsigned j
 
 void tdo_option_print(FILE *to, const struct tdo_schema *schema, unsigned jobs)
 {
-    struct widths w = {0, 0, 0};
+    struct widths w = {.jobs = jobs};
     const char *section = NULL;
     for (const struct tdo_option *o = schema->options; o && o->key; o++) {
         if (o->jobs & jobs) {
@@ -432,7 +434,7 @@ void tdo_option_print(FILE *to, const struct tdo_schema *schema, unsigned jobs)
 
 void tdo_option_print_rows(FILE *to, const struct tdo_option *table, const char *indent)
 {
-    struct widths w = {0, 0, 0};
+    struct widths w = {0};
     for (const struct tdo_option *o = table; o && o->key; o++) {
         widen(&w, o);
     }

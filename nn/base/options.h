@@ -28,6 +28,7 @@ struct tdo_option {
     const char *unit;    /* "pixels in 0..1", "rows", "seconds"; NULL if it has none */
     const char *help;    /* one sentence */
     unsigned jobs;       /* bits of the jobs that read it; 0 in a row's table */
+    unsigned optional;   /* of these, the jobs that can do without a value; with value NULL */
 };
 
 /* A key that holds a list of registry rows. */

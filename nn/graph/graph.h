@@ -24,7 +24,8 @@ enum { TDO_NONE = -1 };
 
 typedef struct tdo_graph tdo_graph;
 
-enum tdo_dtype { TDO_REAL, TDO_KEY }; /* f32 or f64 as the plan says; struct tdo_key */
+/* f32 or f64 as the plan says; struct tdo_key; bf16, which only lower.c makes. */
+enum tdo_dtype { TDO_REAL, TDO_KEY, TDO_NARROW };
 
 struct tdo_graph_node {
     const struct tdo_op *op;

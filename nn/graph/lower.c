@@ -15,6 +15,7 @@ struct epilogue {
     tdo_node conv, bias, sum, root;
     enum tdo_activation activation;
     float low, high;
+    bool narrow; /* reads bf16 */
 };
 
 /* What is written in the place of a root: a convolution, or a program over operands. */
@@ -28,11 +29,12 @@ struct group {
 struct lowering {
     const tdo_graph *from;
     tdo_graph *to;
-    bool fast;
+    bool fast, bf16;
     int size;
     int *uses;        /* how many operands are this node, outputs count too */
     tdo_node *reader; /* one reader, the reader if uses is 1 */
     bool *is_output, *prologue, *swallowed;
+    bool *narrow_used;    /* is it read by a convolution in bf16? */
     int *edges;           /* readers inside the cluster that is being grown */
     struct group **group; /* of roots, else NULL; in the new graph's arena */
     tdo_node *map;
@@ -159,9 +161,40 @@ static void describe(const struct lowering *l, const struct epilogue *e, union t
     p->fused.low = e->low;
     p->fused.high = e->high;
     p->adjoint = adjoint;
+    if (e->narrow) {
+        p->narrow = TDO_NARROW_IN | (l->narrow_used[e->root] ? TDO_NARROW_OUT : 0);
+    }
     for (int i = 0; i < 4; i++) {
         p->x[i] = (int32_t)x.dim[i];
         p->w[i] = (int32_t)w.dim[i];
+    }
+}
+
+/* Can this convolution run in bf16, whatever its result is? Then its operands are read as such. */
+static tdo_err choose_precision(struct lowering *l, struct epilogue *e)
+{
+    union tdo_attr attr;
+    int64_t floats[2] = {0};
+    describe(l, e, &attr);
+    for (int k = 0; l->bf16 && !attr.pack.adjoint && k < 2; k++) {
+        attr.pack.narrow = k ? TDO_NARROW_IN | TDO_NARROW_OUT : TDO_NARROW_IN;
+        TDO_TRY(tdo_onednn_pack_floats(&attr.pack, &floats[k]));
+    }
+    e->narrow = floats[0] > 0 && floats[1] > 0;
+    if (e->narrow) {
+        l->narrow_used[at(l, e->conv)->in[0]] = true;
+    }
+    return TDO_OK;
+}
+
+/* An operand that is added to a result in bf16 is read as such; readers come before operands. */
+static void choose_sums(struct lowering *l)
+{
+    for (tdo_node i = l->size - 1; i >= 0; i--) {
+        const struct group *g = l->group[i];
+        if (g && g->conv.narrow && g->conv.sum != TDO_NONE && l->narrow_used[i]) {
+            l->narrow_used[g->conv.sum] = true;
+        }
     }
 }
 
@@ -179,6 +212,7 @@ static tdo_err choose_convolutions(struct lowering *l)
         if (op == &tdo_row_conv) {
             e = find_epilogue(l, i);
         }
+        TDO_TRY(choose_precision(l, &e));
         describe(l, &e, &attr);
         TDO_TRY(tdo_onednn_pack_floats(&attr.pack, &floats));
         if (floats > 0) {
@@ -396,6 +430,20 @@ static tdo_err choose_clusters(struct lowering *l)
 
 static tdo_node emit(struct lowering *l, tdo_node i);
 
+/* A new node as f32 (or a key), as bf16. */
+static tdo_node convert(struct lowering *l, tdo_node i, bool narrow)
+{
+    if (i == TDO_NONE || (tdo_graph_at(l->to, i)->dtype == TDO_NARROW) == narrow) {
+        return i;
+    }
+    return tdo_graph_add(l->to, narrow ? &tdo_row_narrow : &tdo_row_widen, 1, &i, NULL);
+}
+
+static tdo_node emit_wide(struct lowering *l, tdo_node i)
+{
+    return convert(l, emit(l, i), false);
+}
+
 static tdo_node emit_convolution(struct lowering *l, const struct epilogue *e)
 {
     const struct tdo_graph_node *n = at(l, e->conv);
@@ -403,13 +451,14 @@ static tdo_node emit_convolution(struct lowering *l, const struct epilogue *e)
     union tdo_attr attr;
     describe(l, e, &attr);
     tdo_node w = emit(l, n->in[1]);
-    tdo_node in[4] = {emit(l, n->in[0]), tdo_graph_add(l->to, &tdo_row_pack, 1, &w, &attr)};
+    tdo_node x = convert(l, emit(l, n->in[0]), e->narrow);
+    tdo_node in[4] = {x, tdo_graph_add(l->to, &tdo_row_pack, 1, &w, &attr)};
     int nin = 2;
     if (e->bias != TDO_NONE) {
         in[nin++] = tdo_op_reshape(l->to, emit(l, e->bias), TDO_SHAPE(attr.pack.w[0]));
     }
     if (e->sum != TDO_NONE) {
-        in[nin++] = emit(l, e->sum);
+        in[nin++] = convert(l, emit(l, e->sum), attr.pack.narrow & TDO_NARROW_OUT);
     }
     return tdo_graph_add(l->to, adjoint ? &tdo_row_conv_dx_packed : &tdo_row_conv_fused, nin,
                          in, &attr);
@@ -422,7 +471,7 @@ static tdo_node emit_program(struct lowering *l, tdo_node root, const struct gro
         const struct tdo_graph_node *n = at(l, group->operand[k]);
         in[k] = n->op == &tdo_row_constant
                     ? tdo_op_constant(l->to, TDO_SHAPE(1), n->attr.leaf.value)
-                    : emit(l, group->operand[k]);
+                    : emit_wide(l, group->operand[k]);
     }
     union tdo_attr attr = {{0}};
     attr.fused.program = group->program;
@@ -443,7 +492,7 @@ static tdo_node emit(struct lowering *l, tdo_node i)
     } else {
         tdo_node in[TDO_MAX_IN];
         for (int k = 0; k < n->nin; k++) {
-            in[k] = emit(l, n->in[k]);
+            in[k] = emit_wide(l, n->in[k]);
         }
         l->map[i] = tdo_graph_add(l->to, n->op, n->nin, in, &n->attr);
     }
@@ -497,7 +546,7 @@ static tdo_err write_graph(struct lowering *l, int outputs, const tdo_node *outp
         }
     }
     for (int k = 0; k < outputs && tdo_graph_check(l->to) == TDO_OK; k++) {
-        tdo_node i = emit(l, output[k]);
+        tdo_node i = emit_wide(l, output[k]);
         if (i != TDO_NONE) {
             i = l->prologue[output[k]] ? tdo_op_copy(l->to, i) : i;
             out->output[k] = own_output(l, k, out->output, i);
@@ -527,22 +576,29 @@ static tdo_err lower(struct lowering *l, int outputs, const tdo_node *output,
     TDO_TRY(tdo_memory_new(l->size, &l->is_output));
     TDO_TRY(tdo_memory_new(l->size, &l->prologue));
     TDO_TRY(tdo_memory_new(l->size, &l->swallowed));
+    TDO_TRY(tdo_memory_new(l->size, &l->narrow_used));
     TDO_TRY(tdo_memory_new(l->size, &l->edges));
     TDO_TRY(tdo_memory_new(l->size, &l->group));
     memset(l->map, 0xff, (size_t)l->size * sizeof *l->map); /* TDO_NONE */
     count_readers(l, outputs, output);
     TDO_TRY(choose_convolutions(l));
+    choose_sums(l);
     TDO_TRY(choose_clusters(l));
     return write_graph(l, outputs, output, out);
 }
 
-tdo_err tdo_lower(const tdo_graph *g, int outputs, const tdo_node *output, bool fast,
-                  struct tdo_lowered *out)
+tdo_err tdo_lower(const tdo_graph *g, int outputs, const tdo_node *output,
+                  enum tdo_lower_kernels kernels, struct tdo_lowered *out)
 {
     tdo_err err = TDO_OK;
-    struct lowering l = {.from = g, .fast = fast && tdo_onednn_available()};
+    struct lowering l = {.from = g,
+                         .fast = kernels != TDO_LOWER_PLAIN && tdo_onednn_available(),
+                         .bf16 = kernels == TDO_LOWER_BF16};
     *out = (struct tdo_lowered){0};
     TDO_TRY(tdo_graph_check(g));
+    if (l.bf16 && !tdo_onednn_bf16()) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "bf16 needs oneDNN and a processor with AVX-512 BF16");
+    }
     l.size = tdo_graph_size(g);
     TDO_GOTO(tdo_graph_new(&out->graph));
     TDO_GOTO(tdo_memory_new(l.size, &out->map));
@@ -556,6 +612,7 @@ done:
     tdo_memory_free(&l.is_output);
     tdo_memory_free(&l.prologue);
     tdo_memory_free(&l.swallowed);
+    tdo_memory_free(&l.narrow_used);
     tdo_memory_free(&l.edges);
     tdo_memory_free(&l.group);
     if (err != TDO_OK) {

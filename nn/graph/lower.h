@@ -19,9 +19,13 @@ struct tdo_lowered {
     bool *prologue;   /* [size of the new graph] */
 };
 
-/* fast: may kernels other than the reference be used? Owner of *out: caller. */
-TDO_MUST tdo_err tdo_lower(const tdo_graph *g, int outputs, const tdo_node *output, bool fast,
-                           struct tdo_lowered *out);
+/* Reference kernels only; the fast ones too; and these with convolutions in bf16: what a convolution
+ * reads is narrowed or comes as bf16 from the one before, what others read is widened. */
+enum tdo_lower_kernels { TDO_LOWER_PLAIN, TDO_LOWER_FAST, TDO_LOWER_BF16 };
+
+/* Errors: TDO_ERR_CONFIG for bf16 where the processor has none. Owner of *out: caller. */
+TDO_MUST tdo_err tdo_lower(const tdo_graph *g, int outputs, const tdo_node *output,
+                           enum tdo_lower_kernels kernels, struct tdo_lowered *out);
 void tdo_lower_free(struct tdo_lowered *l);
 
 /* How many fusions were possible and are missing in a lowered graph: a program read by one

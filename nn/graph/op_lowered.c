@@ -1,6 +1,7 @@
 /* Operations that only lower.c makes: fused chains, packed weights, fused convolutions. They have
  * no derivative: gradients are taken before lowering. */
 #include "nn/graph/ops.h"
+#include "nn/kernels/narrow.h"
 #include "nn/kernels/onednn.h"
 
 static tdo_err program_shape(const tdo_graph *g, struct tdo_graph_node *n)
@@ -24,6 +25,25 @@ const struct tdo_op tdo_row_program = {
     .reference = {tdo_pointwise_run32, tdo_pointwise_run64},
     .overwrite = program_overwrite,
 };
+
+static tdo_err narrow_shape(const tdo_graph *g, struct tdo_graph_node *n)
+{
+    n->shape = tdo_graph_shape(g, n->in[0]);
+    n->dtype = TDO_NARROW;
+    return TDO_OK;
+}
+
+const struct tdo_op tdo_row_narrow = {
+    .name = "narrow", .nin = 1, .shape = narrow_shape, .reference = {tdo_narrow_run}};
+
+static tdo_err widen_shape(const tdo_graph *g, struct tdo_graph_node *n)
+{
+    n->shape = tdo_graph_shape(g, n->in[0]);
+    return TDO_OK;
+}
+
+const struct tdo_op tdo_row_widen = {
+    .name = "widen", .nin = 1, .shape = widen_shape, .reference = {tdo_widen_run}};
 
 static tdo_err pack_shape(const tdo_graph *g, struct tdo_graph_node *n)
 {
@@ -50,6 +70,7 @@ static tdo_err conv_fused_shape(const tdo_graph *g, struct tdo_graph_node *n)
     (void)g;
     const struct tdo_conv_pack *p = &n->attr.pack;
     n->shape = TDO_SHAPE(p->x[0], out_size(p, 0), out_size(p, 1), p->w[0]);
+    n->dtype = p->narrow & TDO_NARROW_OUT ? TDO_NARROW : TDO_REAL;
     return TDO_OK;
 }
 

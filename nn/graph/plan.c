@@ -20,9 +20,10 @@ static int64_t round_up(int64_t bytes)
 
 static int64_t bytes_of(const tdo_plan *p, const struct tdo_graph_node *n)
 {
-    int64_t each = n->dtype == TDO_KEY ? (int64_t)sizeof(struct tdo_key)
-                   : p->options.full   ? (int64_t)sizeof(double)
-                                       : (int64_t)sizeof(float);
+    int64_t each = n->dtype == TDO_KEY      ? (int64_t)sizeof(struct tdo_key)
+                   : n->dtype == TDO_NARROW ? (int64_t)sizeof(uint16_t)
+                   : p->options.full        ? (int64_t)sizeof(double)
+                                            : (int64_t)sizeof(float);
     return tdo_shape_count(&n->shape) * each;
 }
 
@@ -300,8 +301,10 @@ static tdo_err build(tdo_plan *p, const tdo_graph *g, const tdo_node *output)
 {
     int *last = NULL;
     tdo_err err = TDO_OK;
-    TDO_GOTO(
-        tdo_lower(g, p->outputs, output, p->options.fast && !p->options.full, &p->lowered));
+    const enum tdo_lower_kernels kernels = p->options.full || !p->options.fast ? TDO_LOWER_PLAIN
+                                           : p->options.bf16                   ? TDO_LOWER_BF16
+                                                                               : TDO_LOWER_FAST;
+    TDO_GOTO(tdo_lower(g, p->outputs, output, kernels, &p->lowered));
     p->size = tdo_graph_size(p->lowered.graph);
     TDO_GOTO(make_steps(p));
     TDO_GOTO(tdo_memory_new(p->size, &p->buffer_of));

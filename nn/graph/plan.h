@@ -19,13 +19,15 @@ typedef struct tdo_plan tdo_plan;
 struct tdo_plan_options {
     bool full; /* arithmetic in f64, reference kernels; else f32 */
     bool fast; /* f32: may kernels other than the reference be used? */
+    bool bf16; /* fast: convolutions read bf16 and add up in f32; for inference */
     /* Where the values of parameter `index` lie (f32); read when the prologue runs. */
     const float *(*param)(const void *context, int64_t index);
     const void *context;
 };
 
 /* The graph may be freed afterwards. Errors: TDO_ERR_SHAPE and the like from building the graph,
- * TDO_ERR_MEMORY, TDO_ERR_LIBRARY. Owner of *out: caller. */
+ * TDO_ERR_MEMORY, TDO_ERR_LIBRARY; TDO_ERR_CONFIG for bf16 where the processor has none. Owner of
+ * *out: caller. */
 TDO_MUST tdo_err tdo_plan_new(const tdo_graph *g, int outputs, const tdo_node *output,
                               const struct tdo_plan_options *options, tdo_plan **out);
 void tdo_plan_free(tdo_plan **p);

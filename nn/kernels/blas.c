@@ -232,37 +232,39 @@ static void image_x(const struct geometry *g, struct part p, const float *y, flo
 
 /* ---- kernels ------------------------------------------------------------------------------------- */
 
-static void run_conv(const struct tdo_call *call)
+/* conv and conv_dx: every image and group by itself, one way or the other. */
+static void run_images(const struct tdo_call *call, const struct geometry *g, bool forward)
 {
     const int threads = take_one_thread();
-    const struct geometry g = of_conv(call);
-    const float *w = ordered(&g, call->in[1], call->scratch), *x = call->in[0];
-    float *y = call->out;
-    for (int64_t row = 0; row < g.rows; row++) {
-        for (int64_t k = 0; k < g.groups; k++) {
-            image_y(&g, part_of(&g, w, call->scratch, k), x + k * g.D, y + k * g.per);
+    const float *w = ordered(g, call->in[1], call->scratch), *in = call->in[0];
+    const int64_t x_floats = g->H * g->W * g->C, y_floats = g->places * g->K;
+    float *out = call->out;
+    for (int64_t row = 0; row < g->rows; row++) {
+        for (int64_t k = 0; k < g->groups; k++) {
+            const struct part p = part_of(g, w, call->scratch, k);
+            if (forward) {
+                image_y(g, p, in + k * g->D, out + k * g->per);
+            } else {
+                image_x(g, p, in + k * g->per, out + k * g->D);
+            }
         }
-        x += g.H * g.W * g.C;
-        y += g.places * g.K;
+        in += forward ? x_floats : y_floats;
+        out += forward ? y_floats : x_floats;
     }
     tdo_threads_set(threads);
 }
 
+static void run_conv(const struct tdo_call *call)
+{
+    const struct geometry g = of_conv(call);
+    run_images(call, &g, true);
+}
+
 static void run_conv_dx(const struct tdo_call *call)
 {
-    const int threads = take_one_thread();
     const struct geometry g = of_conv_dx(call);
-    const float *w = ordered(&g, call->in[1], call->scratch), *y = call->in[0];
-    float *x = call->out;
-    memset(x, 0, (size_t)(g.rows * g.H * g.W * g.C) * sizeof *x);
-    for (int64_t row = 0; row < g.rows; row++) {
-        for (int64_t k = 0; k < g.groups; k++) {
-            image_x(&g, part_of(&g, w, call->scratch, k), y + k * g.per, x + k * g.D);
-        }
-        x += g.H * g.W * g.C;
-        y += g.places * g.K;
-    }
-    tdo_threads_set(threads);
+    memset(call->out, 0, (size_t)(g.rows * g.H * g.W * g.C) * sizeof(float));
+    run_images(call, &g, false);
 }
 
 static void run_conv_dw(const struct tdo_call *call)

@@ -60,11 +60,18 @@ struct tdo_conv_fused {
     float low, high;               /* of clip */
 };
 
+/* What a convolution has in bf16 instead of f32; it always adds up in f32. */
+enum tdo_narrow {
+    TDO_NARROW_IN = 1, /* image and packed weights */
+    TDO_NARROW_OUT = 2 /* the result, and the operand that is added to it */
+};
+
 /* One convolution of one geometry, and the weight order that its kernel wants: what a pack node
  * and the convolution that reads it have in common. */
 struct tdo_conv_pack {
     struct tdo_conv_fused fused;
     int32_t adjoint;    /* for conv_dx instead of conv */
+    int32_t narrow;     /* enum tdo_narrow bits */
     int32_t x[4], w[4]; /* N,H,W,C and K,C/groups,KH,KW */
 };
 

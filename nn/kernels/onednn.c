@@ -84,6 +84,12 @@ tdo_err tdo_onednn_limit_isa(int isa)
     return TDO_OK;
 }
 
+bool tdo_onednn_bf16(void)
+{
+    return tdo_onednn_isa() == ISAS - 1 &&
+           dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core_bf16;
+}
+
 const char *tdo_onednn_isa_name(void)
 {
     const dnnl_cpu_isa_t id = dnnl_get_effective_cpu_isa();
@@ -181,9 +187,11 @@ static tdo_err describe(const struct tdo_conv_pack *p, struct tensors *t)
     dnnl_dims_t grouped = {g, K / g, C, R, S}, single = {K, C, R, S};
     dnnl_dim_t *w = g > 1 ? grouped : single;
     const int rank = g > 1 ? 5 : 4;
-    CHECK(dnnl_memory_desc_init_by_tag(&t->x, 4, x, dnnl_f32, dnnl_nhwc));
-    CHECK(dnnl_memory_desc_init_by_tag(&t->y, 4, y, dnnl_f32, dnnl_nhwc));
-    CHECK(dnnl_memory_desc_init_by_tag(&t->w, rank, w, dnnl_f32, dnnl_format_tag_any));
+    const dnnl_data_type_t in = p->narrow & TDO_NARROW_IN ? dnnl_bf16 : dnnl_f32;
+    const dnnl_data_type_t out = p->narrow & TDO_NARROW_OUT ? dnnl_bf16 : dnnl_f32;
+    CHECK(dnnl_memory_desc_init_by_tag(&t->x, 4, x, in, dnnl_nhwc));
+    CHECK(dnnl_memory_desc_init_by_tag(&t->y, 4, y, out, dnnl_nhwc));
+    CHECK(dnnl_memory_desc_init_by_tag(&t->w, rank, w, in, dnnl_format_tag_any));
     CHECK(dnnl_memory_desc_init_by_tag(&t->w_plain, rank, w, dnnl_f32,
                                        g > 1 ? dnnl_goihw : dnnl_oihw));
     CHECK(dnnl_memory_desc_init_by_tag(&t->bias, 1, bias, dnnl_f32, dnnl_a));
@@ -207,6 +215,15 @@ static tdo_err add_post_ops(const struct tdo_conv_fused *f, dnnl_primitive_attr_
     dnnl_post_ops_destroy(ops);
     CHECK(status);
     return TDO_OK;
+}
+
+/* Loops without vectors, which oneDNN falls back on: f32 is faster. */
+static bool is_slow(dnnl_primitive_desc_t desc)
+{
+    const char *name = "";
+    return dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, (void *)&name) ==
+               dnnl_success &&
+           strstr(name, "ref") != NULL;
 }
 
 enum direction { FORWARD, BACKWARD_DATA, BACKWARD_WEIGHTS };
@@ -251,6 +268,10 @@ static tdo_err find(const struct tdo_conv_pack *p, enum direction direction,
     dnnl_primitive_attr_destroy(attr);
     if (s != dnnl_success) {
         *desc = NULL; /* unimplemented: declined, not an error */
+    }
+    if (*desc && p->narrow && is_slow(*desc)) {
+        dnnl_primitive_desc_destroy(*desc);
+        *desc = NULL;
     }
     return err;
 }
@@ -341,9 +362,10 @@ tdo_err tdo_onednn_pack(const struct tdo_call *call, struct tdo_kernel *kernel)
 static void run_conv(const struct tdo_call *call)
 {
     const int last = call->nin - 1;
+    const size_t each =
+        call->attr->pack.narrow & TDO_NARROW_OUT ? sizeof(uint16_t) : sizeof(float);
     if (call->attr->pack.fused.sum && call->in[last] != call->out) {
-        memcpy(call->out, call->in[last],
-               (size_t)tdo_shape_count(call->out_shape) * sizeof(float));
+        memcpy(call->out, call->in[last], (size_t)tdo_shape_count(call->out_shape) * each);
     }
     execute(call, call->state);
 }

@@ -22,6 +22,9 @@ int tdo_onednn_isa(void);
 const char *tdo_onednn_isa_name(void);
 TDO_MUST tdo_err tdo_onednn_limit_isa(int isa);
 
+/* Does this processor compute in bf16 (within the limit)? */
+bool tdo_onednn_bf16(void);
+
 /* How many floats the packed weights take; 0 when this convolution is declined. */
 TDO_MUST tdo_err tdo_onednn_pack_floats(const struct tdo_conv_pack *pack, int64_t *floats);
 

@@ -13,6 +13,11 @@ const char *tdo_onednn_version(void)
     return "none";
 }
 
+bool tdo_onednn_bf16(void)
+{
+    return false;
+}
+
 int tdo_onednn_isa(void)
 {
     return 0;

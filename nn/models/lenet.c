@@ -8,7 +8,7 @@ static tdo_node build(struct tdo_build *b, tdo_node x, const struct tdo_model_sp
     x = tdo_layer_maxpool(b, tdo_layer_conv(b, "conv1", x, 20, &five), 2, 2);
     x = tdo_layer_maxpool(b, tdo_layer_conv(b, "conv2", x, 50, &five), 2, 2);
     x = tdo_layer_flatten(b, x);
-    x = tdo_layer_activation(b, tdo_layer_linear(b, "fc1", x, 500));
+    x = tdo_layer_dropout(b, tdo_layer_activation(b, tdo_layer_linear(b, "fc1", x, 500)));
     return tdo_layer_linear(b, "fc2", x, spec->classes);
 }
 
@@ -17,6 +17,7 @@ const struct tdo_model tdo_model_lenet = {
     .help = "two 5x5 convolutions (20, 50) with max pooling, 500 units; no ReLU behind "
             "convolutions",
     .cite = "Yan et al. 2018 (Deep Defense), section 4.1",
+    .dropout = true,
     .usual = {28, 28, 1},
     .weight_init = TDO_INIT_FAN_IN_UNIFORM,
     .bias_init = TDO_INIT_FAN_IN_UNIFORM,

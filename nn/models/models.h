@@ -21,6 +21,7 @@ struct tdo_model {
     const char *name, *help, *cite;
     bool shortcut;    /* does it read spec->shortcut? */
     bool width;       /* does it read spec->wide? */
+    bool dropout;     /* has it dropout layers? */
     int64_t usual[3]; /* height, width, channels of the images it was made for */
     enum tdo_init weight_init, bias_init;
     /* x [N,H,W,C] behind the input layer -> logits [N,classes]. */

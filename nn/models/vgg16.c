@@ -36,7 +36,8 @@ static tdo_node build(struct tdo_build *b, tdo_node x, const struct tdo_model_sp
         }
     }
     b->weight_init = b->bias_init = TDO_INIT_FAN_IN_UNIFORM;
-    return tdo_layer_linear(b, "classifier", tdo_layer_global_mean(b, x), spec->classes);
+    x = tdo_layer_dropout(b, tdo_layer_global_mean(b, x));
+    return tdo_layer_linear(b, "classifier", x, spec->classes);
 }
 
 const struct tdo_model tdo_model_vgg16 = {
@@ -44,6 +45,7 @@ const struct tdo_model tdo_model_vgg16 = {
     .help = "thirteen 3x3 convolutions with batch norm, 64 to 512 channels, and a linear layer",
     .cite = "Simonyan and Zisserman 2015, table 1, D",
     .width = true,
+    .dropout = true,
     .usual = {32, 32, 3},
     .weight_init = TDO_INIT_KAIMING_NORMAL,
     .bias_init = TDO_INIT_ZERO,

@@ -678,7 +678,7 @@ static void test_folder(void)
     uint8_t fit[27];
     path_of(path, "train/cat/b.png");
     ASSERT_OK_FATAL(tdo_image_read(path, &image));
-    ASSERT_OK(tdo_image_fit(&image, 3, fit));
+    ASSERT_OK(tdo_image_fit(&image, 3, 3, fit));
     tdo_image_free(&image);
     ASSERT_OK(tdo_source_read(s, TDO_SOURCE_TRAIN, 3, 1, x, y));
     CU_ASSERT_EQUAL(memcmp(x, fit, 27), 0);
@@ -778,7 +778,7 @@ static void test_fit(void)
             in[i] = (uint8_t)(x * x * 7 + y * 13 * (c + 1) + x * y * c * 5 +
                               (x * 37 + y * 101 + c * 59) % 97);
         }
-        ASSERT_OK(tdo_image_fit(&image, size, out));
+        ASSERT_OK(tdo_image_fit(&image, size, size, out));
         CU_ASSERT_EQUAL(crc32(0, out, (uInt)(size * size * 3)), cases[k].sum);
         CU_ASSERT_TRUE(k > 0 || memcmp(out, first, sizeof first) == 0);
     }
@@ -794,7 +794,7 @@ static void test_fit_line(void)
     for (int k = 0; k < 2; k++) {
         struct tdo_image image = {
             .width = k ? 100000 : 1, .height = k ? 1 : 100000, .pixels = in};
-        ASSERT_OK(tdo_image_fit(&image, 64, out));
+        ASSERT_OK(tdo_image_fit(&image, 64, 64, out));
         for (int i = 0; i < 64; i++) { /* a ramp over one input pixel, from middle to middle */
             int at = 3 * (k ? i + 64 * 63 : i * 64);
             double want = 10.0 + 190.0 * ((double)i + 0.5) / 64.0;
@@ -827,7 +827,7 @@ static void test_photographs(void)
         struct tdo_image image = {0};
         snprintf(path, sizeof path, "%s/%s", from, entries[i]->d_name);
         ASSERT_OK(tdo_image_read(path, &image));
-        ASSERT_OK(tdo_image_fit(&image, 32, pixels));
+        ASSERT_OK(tdo_image_fit(&image, 32, 32, pixels));
         sum = crc32(sum, pixels, sizeof pixels);
         tdo_image_free(&image);
         free(entries[i]);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "jobs/job.h"
-#include "jobs/train.h"
+#include "jobs/trainer.h"
 #include "nn/base/memory.h"
 #include "nn/graph/grad.h"
 #include "nn/losses.h"
@@ -165,10 +165,22 @@ struct observed {
     struct tdo_trainer_result result;
 };
 
+static struct tdo_trainer_batch batch_of(int64_t rows, int64_t first)
+{
+    return (struct tdo_trainer_batch){.rows = rows,
+                                      .step = STEP,
+                                      .epoch = 3,
+                                      .number = 2,
+                                      .rate = rate,
+                                      .x = images.x + first * images.pixels,
+                                      .y = images.y + first,
+                                      .id = images.id + first};
+}
+
 static void take_step(struct tdo_network *n, int64_t rows, int shards, struct observed *o)
 {
     const struct tdo_trainer_options options = {
-        .batch = MOST_ROWS, .shards = shards, .u8 = true, .sgd = {.lr = rate}};
+        .batch = MOST_ROWS, .shards = shards, .u8 = true};
     const int64_t weights = tdo_params_count(n->params, TDO_PARAM_WEIGHT);
     const int64_t buffers = tdo_params_count(n->params, TDO_PARAM_BUFFER);
     const float *w = tdo_params_block(n->params, TDO_PARAM_WEIGHT);
@@ -182,8 +194,8 @@ static void take_step(struct tdo_network *n, int64_t rows, int shards, struct ob
     }
     ASSERT_OK_FATAL(tdo_trainer_new(runner_comm, n, &options, &t));
     const struct tdo_range r = tdo_trainer_rows(t, rows);
-    ASSERT_OK_FATAL(tdo_trainer_step(t, rows, STEP, images.x + r.first * images.pixels,
-                                     images.y + r.first, images.id + r.first, &o->result));
+    const struct tdo_trainer_batch batch = batch_of(rows, r.first);
+    ASSERT_OK_FATAL(tdo_trainer_step(t, &batch, &o->result));
     for (int64_t i = 0; i < weights; i++) {
         o->gradient[i] = (o->gradient[i] - (double)w[i]) / rate;
     }
@@ -341,18 +353,16 @@ static void test_diverged(void)
     struct tdo_trainer_result result;
     tdo_trainer *t = NULL;
     make_network("mlp", 28, 1, &n);
-    const struct tdo_trainer_options options = {
-        .batch = MOST_ROWS, .shards = 4, .u8 = true, .sgd = {.lr = 1}};
+    const struct tdo_trainer_options options = {.batch = MOST_ROWS, .shards = 4, .u8 = true};
     float *w = tdo_params_block(n.params, TDO_PARAM_WEIGHT);
     const int64_t last = tdo_params_count(n.params, TDO_PARAM_WEIGHT) - 1;
     ASSERT_OK_FATAL(tdo_trainer_new(runner_comm, &n, &options, &t));
     const struct tdo_range r = tdo_trainer_rows(t, MOST_ROWS);
     w[last] = NAN;
     const float first = w[0];
-    CU_ASSERT_EQUAL(tdo_trainer_step(t, MOST_ROWS, STEP, images.x + r.first * images.pixels,
-                                     images.y + r.first, images.id + r.first, &result),
-                    TDO_ERR_NUMERIC);
-    CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, "step 5"));
+    const struct tdo_trainer_batch batch = batch_of(MOST_ROWS, r.first);
+    CU_ASSERT_EQUAL(tdo_trainer_step(t, &batch, &result), TDO_ERR_NUMERIC);
+    CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, "step 5 (epoch 3, batch 2)"));
     CU_ASSERT_TRUE(w[0] == first);
     tdo_trainer_free(&t);
     tdo_network_free(&n);

@@ -3,6 +3,7 @@
  * calls. */
 #include <fcntl.h>
 #include <hdf5.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,14 +16,14 @@
 
 const char suite_name[] = "mpi/dataset";
 
-enum { H = 3, W = 2, C = 2, PIXELS = H * W * C, CLASSES = 4 };
+enum { H = 3, W = 2, C = 2, PIXELS = H * W * C, CLASSES = 4, ROWS = 150 };
 
 static const struct tdo_dataset_info info_u8 = {.height = H,
                                                 .width = W,
                                                 .channels = C,
                                                 .classes = CLASSES,
                                                 .is_u8 = true,
-                                                .rows = {11, 3, 5}};
+                                                .rows = {ROWS, 3, 70}};
 
 static bool root(void)
 {
@@ -49,30 +50,49 @@ static void fill(const struct tdo_dataset_info *info, int split, int64_t first, 
             if (info->is_u8) {
                 ((uint8_t *)x)[i * PIXELS + p] = value;
             } else {
-                ((float *)x)[i * PIXELS + p] = (float)value / 7;
+                ((float *)x)[i * PIXELS + p] = (float)value / 255;
             }
         }
         y[i] = label(split, first + i);
     }
 }
 
-static tdo_err write_file(const char *path, const struct tdo_dataset_info *info, int64_t chunk)
+/* How the parts of a file are handed to the ranks. */
+enum way { ROOT_ALONE, IN_TURNS, BACKWARDS };
+
+/* Parts of `blocks` blocks. */
+static tdo_err write_parts(tdo_dataset_writer *w, const struct tdo_dataset_info *info,
+                           int64_t blocks, enum way way)
 {
-    float x[20 * PIXELS];
-    int32_t y[20];
+    static float x[ROWS * PIXELS];
+    static int32_t y[ROWS];
+    const int64_t part = blocks * TDO_DATASET_BLOCK;
+    const int size = tdo_comm_size(runner_comm), me = tdo_comm_rank(runner_comm);
+    int64_t turn = 0;
+    for (int i = 0; i < TDO_SPLITS; i++) {
+        const int s = way == BACKWARDS ? TDO_SPLITS - 1 - i : i;
+        const int64_t rows = info->rows[s], parts = (rows + part - 1) / part;
+        for (int64_t k = 0; k < parts; k++, turn++) {
+            const int64_t at = part * (way == BACKWARDS ? parts - 1 - k : k);
+            const int64_t n = rows - at < part ? rows - at : part;
+            if (me == (way == ROOT_ALONE ? 0 : turn % size)) {
+                fill(info, s, at, n, x, y);
+                TDO_TRY(tdo_dataset_write(w, (enum tdo_split)s, at, n, x, y));
+            }
+        }
+    }
+    return TDO_OK;
+}
+
+static tdo_err write_file(const char *path, const struct tdo_dataset_info *info, int64_t blocks,
+                          enum way way)
+{
     tdo_dataset_writer *w = NULL;
     tdo_err err = tdo_dataset_create(runner_comm, path, info, &w);
     if (err != TDO_OK) {
         return err;
     }
-    for (int s = 0; s < TDO_SPLITS; s++) {
-        for (int64_t at = 0, n; at < info->rows[s] && err == TDO_OK; at += n) {
-            n = info->rows[s] - at < chunk ? info->rows[s] - at : chunk;
-            fill(info, s, at, n, x, y);
-            err = tdo_dataset_append(w, (enum tdo_split)s, n, x, y);
-        }
-    }
-    err = tdo_comm_agree(runner_comm, err);
+    err = tdo_comm_agree(runner_comm, write_parts(w, info, blocks, way));
     if (err == TDO_OK) {
         err = tdo_dataset_finish(w);
     }
@@ -107,7 +127,7 @@ static void comes_back(const struct tdo_dataset_info *info)
 {
     const char *path = runner_path("back.h5");
     tdo_dataset *d = NULL;
-    ASSERT_OK_FATAL(write_file(path, info, 4));
+    ASSERT_OK_FATAL(write_file(path, info, 1, IN_TURNS));
     ASSERT_OK_FATAL(tdo_dataset_open(runner_comm, path, &d));
     const struct tdo_dataset_info *got = tdo_dataset_info(d);
     CU_ASSERT(got->height == H && got->width == W && got->channels == C);
@@ -143,34 +163,48 @@ static void floats_come_back(void)
     comes_back(&info);
 }
 
+/* The hash as dataset.h defines it, block by block. */
+static uint64_t defined_hash(double sum[PIXELS])
+{
+    uint64_t block[16];
+    int blocks = 0;
+    for (int s = 0; s < TDO_SPLITS; s++) {
+        for (int64_t at = 0; at < info_u8.rows[s]; at += 64) {
+            uint8_t bytes[64 * (PIXELS + 4)];
+            int32_t y[64];
+            const int64_t left = info_u8.rows[s] - at, n = left < 64 ? left : 64;
+            fill(&info_u8, s, at, n, bytes, y);
+            memcpy(bytes + n * PIXELS, y, (size_t)n * sizeof *y);
+            block[blocks++] = XXH64(bytes, (size_t)n * (PIXELS + 4), 0);
+            for (int64_t i = 0; s == 0 && i < n * PIXELS; i++) {
+                sum[i % PIXELS] += bytes[i];
+            }
+        }
+    }
+    CU_ASSERT_EQUAL(blocks, 3 + 1 + 2);
+    return XXH64(block, (size_t)blocks * sizeof *block, 0);
+}
+
 static void hash_and_mean(void)
 {
     const char *path = runner_path("hash.h5");
     tdo_dataset *d = NULL;
-    uint8_t x[20 * PIXELS];
-    int32_t y[20];
-    XXH64_state_t *h = XXH64_createState();
     double sum[PIXELS] = {0};
-    XXH64_reset(h, 0);
-    for (int s = 0; s < TDO_SPLITS; s++) {
-        fill(&info_u8, s, 0, info_u8.rows[s], x, y);
-        XXH64_update(h, x, (size_t)info_u8.rows[s] * PIXELS);
-        XXH64_update(h, y, (size_t)info_u8.rows[s] * sizeof *y);
-        for (int64_t i = 0; s == 0 && i < info_u8.rows[0] * PIXELS; i++) {
-            sum[i % PIXELS] += x[i];
+    const uint64_t hash = defined_hash(sum);
+    struct tdo_dataset_info info = info_u8;
+    for (int k = 0; k < 2; k++) { /* the mean of floats is that of the bytes, by 255 */
+        info.is_u8 = k == 0;
+        ASSERT_OK_FATAL(write_file(path, &info, 1, IN_TURNS));
+        ASSERT_OK_FATAL(tdo_dataset_open(runner_comm, path, &d));
+        CU_ASSERT_EQUAL(tdo_dataset_info(d)->hash == hash, info.is_u8);
+        float mean[PIXELS];
+        tdo_dataset_mean(d, mean);
+        for (int p = 0; p < PIXELS; p++) {
+            CU_ASSERT_DOUBLE_EQUAL((double)mean[p], sum[p] / ROWS / 255, 1e-7);
         }
+        tdo_dataset_free(&d);
+        remove_file(path);
     }
-    ASSERT_OK_FATAL(write_file(path, &info_u8, 3));
-    ASSERT_OK_FATAL(tdo_dataset_open(runner_comm, path, &d));
-    CU_ASSERT_EQUAL(tdo_dataset_info(d)->hash, XXH64_digest(h));
-    float mean[PIXELS];
-    tdo_dataset_mean(d, mean);
-    for (int p = 0; p < PIXELS; p++) {
-        CU_ASSERT_DOUBLE_EQUAL((double)mean[p], sum[p] / 11 / 255, 1e-7);
-    }
-    XXH64_freeState(h);
-    tdo_dataset_free(&d);
-    remove_file(path);
 }
 
 static int64_t slurp(const char *path, char *to, int64_t room)
@@ -183,20 +217,27 @@ static int64_t slurp(const char *path, char *to, int64_t room)
     return n;
 }
 
-/* Chunks of appending and the second at which a file is made leave no trace. */
+/* Who writes what, in which order, and the second at which a file is made leave no trace. */
 static void bytes_are_a_function_of_contents(void)
 {
     enum { ROOM = 1 << 16 };
     char path[256], *a = malloc(ROOM), *b = malloc(ROOM);
+    struct tdo_dataset_info info = info_u8;
     CU_ASSERT_FATAL(a && b);
     snprintf(path, sizeof path, "%s", runner_path("same.h5"));
-    ASSERT_OK_FATAL(write_file(path, &info_u8, 4));
-    int64_t n = slurp(path, a, ROOM);
-    tdo_err err = tdo_comm_agree(runner_comm, TDO_OK);
-    sleep(1);
-    ASSERT_OK_FATAL(write_file(path, &info_u8, 11));
-    CU_ASSERT_EQUAL(err, TDO_OK);
-    CU_ASSERT(n > 1000 && slurp(path, b, ROOM) == n && memcmp(a, b, (size_t)n) == 0);
+    for (int k = 0; k < 2; k++) {
+        info.is_u8 = k == 0;
+        ASSERT_OK_FATAL(write_file(path, &info, 1, ROOT_ALONE));
+        int64_t n = slurp(path, a, ROOM);
+        CU_ASSERT(n > 1000 && n < ROOM);
+        ASSERT_OK(tdo_comm_agree(runner_comm, TDO_OK));
+        sleep(k == 0);
+        for (enum way way = ROOT_ALONE; way <= BACKWARDS; way++) {
+            ASSERT_OK_FATAL(write_file(path, &info, way == ROOT_ALONE ? 3 : 1, way));
+            CU_ASSERT(slurp(path, b, ROOM) == n && memcmp(a, b, (size_t)n) == 0);
+            ASSERT_OK(tdo_comm_agree(runner_comm, TDO_OK));
+        }
+    }
     free(a);
     free(b);
     remove_file(path);
@@ -205,23 +246,32 @@ static void bytes_are_a_function_of_contents(void)
 /* An unfinished file leaves the old one as it was, and nothing beside it. */
 static void unfinished_leaves_no_trace(void)
 {
-    char path[256], part[300], x[PIXELS] = {0};
-    int32_t y[1] = {CLASSES};
+    char path[256], part[300];
+    static uint8_t x[ROWS * PIXELS];
+    static int32_t y[ROWS];
     tdo_dataset_writer *w = NULL;
     tdo_dataset *d = NULL;
     snprintf(path, sizeof path, "%s", runner_path("old.h5"));
     snprintf(part, sizeof part, "%s.part", path);
-    ASSERT_OK_FATAL(write_file(path, &info_u8, 20));
+    ASSERT_OK_FATAL(write_file(path, &info_u8, 3, IN_TURNS));
     ASSERT_OK_FATAL(tdo_dataset_create(runner_comm, path, &info_u8, &w));
-    tdo_err err = tdo_dataset_append(w, TDO_SPLIT_TRAIN, 1, x, y);
-    CU_ASSERT_EQUAL(err, root() ? TDO_ERR_FORMAT : TDO_OK); /* a label out of range */
-    err = tdo_dataset_append(w, TDO_SPLIT_TEST, 1, x, y);
-    CU_ASSERT_EQUAL(err, root() ? TDO_ERR_BUG : TDO_OK); /* train is not complete */
-    err = tdo_dataset_append(w, TDO_SPLIT_TRAIN, 12, x, y);
-    CU_ASSERT_EQUAL(err, root() ? TDO_ERR_BUG : TDO_OK); /* 11 rows were declared */
+    y[7] = CLASSES;
+    CU_ASSERT_EQUAL(tdo_dataset_write(w, TDO_SPLIT_TRAIN, 64, 64, x, y), TDO_ERR_FORMAT);
+    CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, "label 4 in row 71 of train"));
+    y[7] = 0;
+    static const int64_t bad[][2] = {/* no whole blocks, or not all there */
+                                     {0, 63},   {1, 64},   {64, 65}, {128, 64},
+                                     {-64, 64}, {192, 22}, {0, 0},   {0, 151}};
+    for (int k = 0; k < 8; k++) {
+        CU_ASSERT_EQUAL(tdo_dataset_write(w, TDO_SPLIT_TRAIN, bad[k][0], bad[k][1], x, y),
+                        TDO_ERR_BUG);
+    }
     tdo_error_clear();
-    err = tdo_dataset_finish(w);
+    ASSERT_OK(tdo_dataset_write(w, TDO_SPLIT_VAL, 0, 3, x, y)); /* by every rank */
+    tdo_err err = tdo_dataset_finish(w);
     CU_ASSERT_EQUAL(err, TDO_ERR_BUG);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(tdo_error_last()->message, "block 0 of 6 was written 0 times"));
     tdo_dataset_writer_free(&w);
     err = tdo_comm_agree(runner_comm, TDO_OK);
     CU_ASSERT_EQUAL(err, TDO_OK);
@@ -236,6 +286,51 @@ static void unfinished_leaves_no_trace(void)
     struct tdo_dataset_info empty = info_u8;
     empty.rows[TDO_SPLIT_TEST] = 0;
     CU_ASSERT_EQUAL(tdo_dataset_create(runner_comm, path, &empty, &w), TDO_ERR_SHAPE);
+}
+
+/* Rows that two ranks wrote, or one twice. */
+static void twice_is_an_error(void)
+{
+    static uint8_t x[ROWS * PIXELS];
+    static int32_t y[ROWS];
+    char path[256];
+    tdo_dataset_writer *w = NULL;
+    snprintf(path, sizeof path, "%s", runner_path("twice.h5"));
+    ASSERT_OK_FATAL(tdo_dataset_create(runner_comm, path, &info_u8, &w));
+    ASSERT_OK(write_parts(w, &info_u8, 1, IN_TURNS));
+    if (tdo_comm_rank(runner_comm) == tdo_comm_size(runner_comm) - 1) {
+        ASSERT_OK(tdo_dataset_write(w, TDO_SPLIT_TRAIN, 64, 64, x, y));
+    }
+    CU_ASSERT_EQUAL(tdo_dataset_finish(w), TDO_ERR_BUG);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(tdo_error_last()->message, "block 1 of 6 was written 2 times"));
+    tdo_dataset_writer_free(&w);
+    ASSERT_OK(tdo_comm_agree(runner_comm, TDO_OK));
+    CU_ASSERT(access(path, F_OK) != 0);
+}
+
+/* A float out of 0..1 is named by its row; NaN is one. */
+static void floats_are_checked(void)
+{
+    static const float bad[] = {-0.001F, 1.001F, NAN, INFINITY};
+    static float x[ROWS * PIXELS];
+    static int32_t y[ROWS];
+    char path[256];
+    struct tdo_dataset_info info = info_u8;
+    tdo_dataset_writer *w = NULL;
+    snprintf(path, sizeof path, "%s", runner_path("floats.h5"));
+    info.is_u8 = false;
+    ASSERT_OK_FATAL(tdo_dataset_create(runner_comm, path, &info, &w));
+    x[0] = 1.0F;
+    for (int k = 0; k < 4; k++) {
+        x[3 * PIXELS] = bad[k];
+        CU_ASSERT_EQUAL(tdo_dataset_write(w, TDO_SPLIT_TRAIN, 64, 64, x, y), TDO_ERR_FORMAT);
+        CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, "in row 67 of train"));
+    }
+    x[3 * PIXELS] = 0.0F;
+    ASSERT_OK(tdo_dataset_write(w, TDO_SPLIT_TRAIN, 64, 64, x, y));
+    ASSERT_OK(tdo_comm_agree(runner_comm, TDO_OK));
+    tdo_dataset_writer_free(&w);
 }
 
 /* ---- faulty files ---- */
@@ -521,7 +616,7 @@ static void not_a_file_is_named(void)
     }
     err = tdo_dataset_open(runner_comm, path, &d);
     check_message(path, err, TDO_ERR_FORMAT, "not an HDF5 file");
-    ASSERT_OK_FATAL(write_file(path, &info_u8, 4));
+    ASSERT_OK_FATAL(write_file(path, &info_u8, 1, IN_TURNS));
     if (root()) {
         CU_ASSERT_EQUAL(truncate(path, 1500), 0);
     }
@@ -531,15 +626,89 @@ static void not_a_file_is_named(void)
     remove_file(path);
 }
 
+/* Cut anywhere, or all of another kind: one line with the file's name, and nothing opened. */
+static void cut_or_foreign_is_named(void)
+{
+    enum { ROOM = 1 << 16 };
+    static char bytes[ROOM];
+    static const char *const foreign[] = {"",      "\x89PNG\r\n\x1a\n", "<!DOCTYPE html>",
+                                          "CDF\1", "\x89HDF\r\n\x1a\n", "TDOLEDG\n"};
+    char path[256];
+    int64_t n = 0;
+    tdo_dataset *d = NULL;
+    snprintf(path, sizeof path, "%s", runner_path("cut.h5"));
+    ASSERT_OK_FATAL(write_file(path, &info_u8, 1, IN_TURNS));
+    if (root()) {
+        n = slurp(path, bytes, ROOM);
+    }
+    tdo_comm_broadcast(runner_comm, &n, (int64_t)sizeof n);
+    CU_ASSERT(n > 1000 && n < ROOM);
+    for (int64_t cut = n - 1; cut > 0; cut -= cut > 100 ? 97 : 9) {
+        CU_ASSERT(!root() || truncate(path, cut) == 0);
+        tdo_error_clear();
+        tdo_err err = tdo_dataset_open(runner_comm, path, &d);
+        check_message(path, err, TDO_ERR_FORMAT, cut >= 8 ? "truncated" : "not an HDF5 file");
+        CU_ASSERT_PTR_NULL(d);
+    }
+    for (int k = 0; k < 6; k++) {
+        if (root()) {
+            FILE *f = fopen(path, "wb");
+            CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+            fputs(foreign[k], f);
+            fclose(f);
+        }
+        tdo_error_clear();
+        tdo_err err = tdo_dataset_open(runner_comm, path, &d);
+        check_message(path, err, TDO_ERR_FORMAT, k == 4 ? "truncated" : "not an HDF5 file");
+        CU_ASSERT_PTR_NULL(d);
+    }
+    remove_file(path);
+}
+
+/* Sizes in the header that the file does not have, up to those that do not fit 64 bits. */
+static void lying_sizes_are_named(void)
+{
+    enum { ROOM = 1 << 16 };
+    static char bytes[ROOM];
+    static const uint64_t lies[] = {7, 1 << 20, UINT64_C(1) << 40, UINT64_C(1) << 62,
+                                    UINT64_MAX};
+    const uint64_t dims[] = {ROWS, H, W, C};
+    char path[256];
+    snprintf(path, sizeof path, "%s", runner_path("lie.h5"));
+    for (int k = 0; k < 20; k++) { /* dimension k / 5 becomes lie k % 5 */
+        tdo_dataset *d = NULL;
+        ASSERT_OK_FATAL(write_file(path, &info_u8, 1, IN_TURNS));
+        if (root()) {
+            int64_t n = slurp(path, bytes, ROOM);
+            char *at = bytes;
+            while (at < bytes + n - sizeof dims && memcmp(at, dims, sizeof dims) != 0) {
+                at++;
+            }
+            CU_ASSERT_FATAL(at < bytes + n - sizeof dims);
+            memcpy(at + k / 5 * 8, &lies[k % 5], 8);
+            FILE *f = fopen(path, "wb");
+            CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+            CU_ASSERT_EQUAL(fwrite(bytes, 1, (size_t)n, f), (size_t)n);
+            fclose(f);
+        }
+        tdo_error_clear();
+        tdo_err err = tdo_dataset_open(runner_comm, path, &d);
+        check_message(path, err, TDO_ERR_FORMAT, "/train/");
+        CU_ASSERT_PTR_NULL(d);
+        tdo_dataset_free(&d);
+        remove_file(path);
+    }
+}
+
 static void shrinking_file_is_an_error(void)
 {
     char path[256];
     tdo_dataset *d = NULL;
-    const int64_t rows[] = {4, 11, -1};
+    const int64_t rows[] = {4, ROWS, -1};
     uint8_t x[PIXELS];
     int32_t y;
     snprintf(path, sizeof path, "%s", runner_path("shrink.h5"));
-    ASSERT_OK_FATAL(write_file(path, &info_u8, 4));
+    ASSERT_OK_FATAL(write_file(path, &info_u8, 1, IN_TURNS));
     ASSERT_OK_FATAL(tdo_dataset_open(runner_comm, path, &d));
     CU_ASSERT_EQUAL(tdo_dataset_read(d, TDO_SPLIT_TRAIN, rows + 1, 1, x, &y), TDO_ERR_BUG);
     CU_ASSERT_EQUAL(tdo_dataset_read(d, TDO_SPLIT_TRAIN, rows + 2, 1, x, &y), TDO_ERR_BUG);
@@ -561,7 +730,7 @@ static void memory_failures_are_agreed(void)
     char path[256];
     int failures = 0, last = tdo_comm_size(runner_comm) - 1;
     snprintf(path, sizeof path, "%s", runner_path("memory.h5"));
-    ASSERT_OK_FATAL(write_file(path, &info_u8, 4));
+    ASSERT_OK_FATAL(write_file(path, &info_u8, 1, IN_TURNS));
     for (int k = 1; k < 7; k++) {
         tdo_dataset *d = NULL;
         if (tdo_comm_rank(runner_comm) == last) {
@@ -583,8 +752,12 @@ CU_TestInfo suite_tests[] = {
     {"hash and mean are those of the definition", hash_and_mean},
     {"the bytes of a file are a function of its contents", bytes_are_a_function_of_contents},
     {"an unfinished file leaves the old one and nothing beside it", unfinished_leaves_no_trace},
+    {"rows that were written twice are an error", twice_is_an_error},
+    {"a float out of range is named by its row", floats_are_checked},
     {"every fault of a file is one line that names the place", every_fault_is_named},
     {"a file that is missing, foreign or cut short is named", not_a_file_is_named},
+    {"a file cut anywhere, or of another kind, is named", cut_or_foreign_is_named},
+    {"sizes that the file does not have are named", lying_sizes_are_named},
     {"rows that are not there are an error", shrinking_file_is_an_error},
     {"running out of memory on one rank is agreed on", memory_failures_are_agreed},
     CU_TEST_INFO_NULL};

@@ -301,6 +301,26 @@ static void strange_tails_are_dropped(void)
     files_remove_dir(g.dir);
 }
 
+/* Files of another kind under a segment's name. */
+static void foreign_files_are_named(void)
+{
+    static struct segment g;
+    static unsigned char bytes[400];
+    static const char *const heads[] = {"\x89HDF\r\n\x1a\n", "<!DOCTYPE html>", "TDOSEAL\n",
+                                        ""};
+    struct seen s;
+    const char *said;
+    make_segment(&g, "foreign");
+    for (int k = 0; k < 4; k++) {
+        memset(bytes, k * 85, sizeof bytes);
+        memcpy(bytes, heads[k], strlen(heads[k]));
+        CU_ASSERT_EQUAL(replay_bytes(&g, bytes, sizeof bytes, &s, &said), TDO_ERR_FORMAT);
+        CU_ASSERT(files_error_says(g.path) && files_error_says("first 32 bytes"));
+        CU_ASSERT(files_lines(said) <= 1 && (!files_root() || s.count == 0));
+    }
+    files_remove_dir(g.dir);
+}
+
 static void another_context_is_refused(void)
 {
     static struct segment g;
@@ -417,6 +437,7 @@ CU_TestInfo suite_tests[] = {
     {"a flipped byte anywhere is an error with file and place, or drops the last record",
      flipped_at_every_byte},
     {"zeros, noise and misplaced records at the end are dropped", strange_tails_are_dropped},
+    {"files of another kind are an error with their name", foreign_files_are_named},
     {"records of another context are refused by name", another_context_is_refused},
     {"an error of the visitor ends the replay on all ranks", visitors_may_refuse},
     {"a full disk takes back one record, however much of it fits",

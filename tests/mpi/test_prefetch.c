@@ -33,8 +33,10 @@ static tdo_dataset *open_data(void)
     }
     snprintf(path, sizeof path, "%s", runner_path("prefetch.h5"));
     ASSERT_OK_FATAL(tdo_dataset_create(runner_comm, path, &info, &w));
-    ASSERT_OK_FATAL(tdo_dataset_append(w, TDO_SPLIT_TRAIN, ROWS, x, y));
-    ASSERT_OK_FATAL(tdo_dataset_append(w, TDO_SPLIT_TEST, 1, x, y));
+    if (tdo_comm_rank(runner_comm) == 0) {
+        ASSERT_OK_FATAL(tdo_dataset_write(w, TDO_SPLIT_TRAIN, 0, ROWS, x, y));
+        ASSERT_OK_FATAL(tdo_dataset_write(w, TDO_SPLIT_TEST, 0, 1, x, y));
+    }
     ASSERT_OK_FATAL(tdo_dataset_finish(w));
     tdo_dataset_writer_free(&w);
     ASSERT_OK_FATAL(tdo_dataset_open(runner_comm, path, &d));

@@ -27,7 +27,8 @@ tdo_plan *probe_plan(const tdo_graph *g, int outputs, const tdo_node *output,
                      enum arithmetic how, const tdo_params *params)
 {
     const struct tdo_plan_options options = {.full = how == F64,
-                                             .fast = how == FAST,
+                                             .fast = how >= FAST,
+                                             .bf16 = how == BF16,
                                              .param = tdo_params_for_plan,
                                              .context = params};
     tdo_plan *p = NULL;

@@ -7,7 +7,7 @@
 #include "nn/params.h"
 #include "tests/runner.h"
 
-enum arithmetic { F64, REFERENCE, FAST, ARITHMETICS };
+enum arithmetic { F64, REFERENCE, FAST, ARITHMETICS, BF16 = ARITHMETICS }; /* bf16: by name */
 extern const char *const arithmetic_name[ARITHMETICS];
 
 /* A number in [-1,1), a function of (seed, i), exact in f32. */

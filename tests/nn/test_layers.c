@@ -1,6 +1,7 @@
 /* Layer builders: geometry, order of elements, batch norm in both modes, hooks. Oracles are plain
  * formulas on small numbers. */
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,6 +75,40 @@ static void linear_is_a_matrix_product(void)
         }
         end(&m);
     }
+}
+
+/* Of 4 rows of 500 ones, with p = 0.25: what is kept is 4/3, as many as expected, and other
+ * elements in another row, layer and step. */
+static void dropout_drops_and_scales(void)
+{
+    enum { ROWS = 4, UNITS = 500, ALL = ROWS * UNITS };
+    struct made m;
+    begin(&m, TDO_NORM_BATCH);
+    m.b.keys = tdo_op_key(m.g, "keys", ROWS);
+    tdo_node one = tdo_op_constant(m.g, TDO_SHAPE(ROWS, UNITS), 1);
+    CU_ASSERT_TRUE(tdo_layer_dropout(&m.b, one) == one); /* p = 0 */
+    m.b.dropout = 0.25;
+    tdo_node y[2] = {tdo_layer_dropout(&m.b, one), tdo_layer_dropout(&m.b, one)};
+    tdo_plan *p = probe_plan(m.g, 2, y, F64, NULL);
+    struct tdo_key *keys = tdo_plan_input(p, m.b.keys);
+    for (int i = 0; i < ROWS; i++) {
+        keys[i] = (struct tdo_key){.sample = (uint64_t)i / 2, .step = (uint32_t)i % 2};
+    }
+    ASSERT_OK_FATAL(tdo_plan_run(p));
+    const double *a = tdo_plan_output(p, 0), *b = tdo_plan_output(p, 1);
+    int dropped = 0, differ = 0;
+    for (int i = 0; i < ALL; i++) {
+        CU_ASSERT_TRUE(a[i] == 0 || fabs(a[i] - 4.0 / 3) < 1e-12);
+        dropped += a[i] == 0;
+        differ += a[i] != b[i];
+    }
+    CU_ASSERT_TRUE(dropped > 500 - 80 && dropped < 500 + 80); /* 4 standard deviations */
+    CU_ASSERT_TRUE(differ > 750 - 90 && differ < 750 + 90);   /* 2 p (1 - p) of all */
+    for (int i = 1; i < ROWS; i++) {
+        CU_ASSERT_TRUE(memcmp(a, a + (ptrdiff_t)i * UNITS, UNITS * sizeof *a) != 0);
+    }
+    tdo_plan_free(&p);
+    end(&m);
 }
 
 static void flatten_puts_channels_first(void)
@@ -260,6 +295,8 @@ static void a_layer_on_the_wrong_shape_is_named(void)
 }
 
 CU_TestInfo suite_tests[] = {
+    {"dropout drops its share and scales the rest, by row, layer and step",
+     dropout_drops_and_scales},
     {"same padding is TensorFlow's", same_padding_is_tensorflow_s},
     {"linear is a matrix product", linear_is_a_matrix_product},
     {"flatten puts channels first", flatten_puts_channels_first},

@@ -84,6 +84,43 @@ refuses 2 'model.name = lenet does not fit images of 4x4x1' "${train[@]}" data.f
     model.name=lenet
 refuses 2 'val: glyphs.h5 has no such images' "${certify[@]}" model.file=$model data.split=val
 
+head -c 0 glyphs.h5 > empty.h5
+refuses 1 'empty.h5: not an HDF5 file' "${train[@]}" data.file=empty.h5
+refuses 1 'checkpoint.h5: root attribute format is "testudo-checkpoint-1"' "${train[@]}" data.file=good/checkpoint.h5
+
+# A file that others made, with labels that its classes do not have. Where a label lies in the file
+# is seen from two that differ in it.
+idx twenty 20
+must_work 1 import import.format=idx import.from=twenty import.out=twenty.h5
+must_work 1 train run.dir=mlp data.file=twenty.h5 model.name=mlp train.batch=5 train.epochs=1
+poke() { # <file> <offset> <bytes for printf>
+    printf "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+label_at() { # <train|t10k> <row>: sets $at
+    cp -r twenty other
+    poke "other/$1-labels-idx1-ubyte" $((8 + $2)) '\011'
+    must_work 1 import import.format=idx import.from=other import.out=other.h5
+    at=$(cmp -l twenty.h5 other.h5 | awk '$2 == 0 && $3 == 11 { print $1 - 1 }')
+    check "the place of a label is found" test "$(wc -w <<< "$at")" -eq 1
+    rm -r other
+}
+label_at train 13
+cp twenty.h5 ten.h5
+poke ten.h5 "$at" '\012'
+refuses 1 'ten.h5: /train/y is 10 in row 13, 0 to 9 is expected' train run.dir=new \
+    data.file=ten.h5 model.name=mlp train.batch=5 train.epochs=1
+cp twenty.h5 minus.h5
+poke minus.h5 "$at" '\377\377\377\377'
+refuses 1 'minus.h5: /train/y is -1 in row 13, 0 to 9 is expected' train run.dir=new \
+    data.file=minus.h5 model.name=mlp train.batch=5 train.epochs=1
+label_at t10k 16
+cp twenty.h5 ten.h5
+poke ten.h5 "$at" '\012'
+use=(run.dir=new data.file=ten.h5 model.file=mlp/model.safetensors)
+refuses 1 'ten.h5: /test/y is 10 in row 16, 0 to 9 is expected' certify "${use[@]}" \
+    certify.sigma=0.5 certify.n=20 certify.n0=5 certify.skip=4
+refuses 1 'ten.h5: /test/y is 10 in row 16, 0 to 9 is expected' evaluate "${use[@]}"
+
 # ---- the model file --------------------------------------------------------------------------
 refuses 1 'new/model.safetensors' "${certify[@]}"
 refuses 2 '28x28x1 .*4x4x1' "${certify[@]}" model.file=$model data.file=small.h5
@@ -112,7 +149,7 @@ refuses 1 'truncated' "${import[@]}" import.from=cut import.out=kept.h5
 must_equal glyphs.h5 kept.h5
 
 # ---- training that diverges ------------------------------------------------------------------
-refuses 1 'loss is .* in step [0-9]+: a smaller train.lr' "${train[@]}" train.lr=1000 \
+refuses 1 'loss is .* in step [0-9]+.*a smaller train.lr' "${train[@]}" train.lr=1000 \
     train.batch=10 train.epochs=20
 must_not_exist new/model.safetensors
 check "metrics.jsonl has no NaN" bash -c '! grep -qi nan new/metrics.jsonl'
@@ -125,7 +162,7 @@ for what in help 'help train' list 'list models' 'list defenses' 'list certifier
     check "'$what' prints to standard output only" test -s out -a ! -s err
 done
 run 1 help
-for job in import train certify list info help; do
+for job in import train certify evaluate predict list info help; do
     must_say "^  $job "
 done
 run 1 help certify

@@ -16,33 +16,33 @@
 enum { TRAIN = 1, CERTIFY = 2, PLAN = 4 };
 
 static const struct tdo_option options[] = {
-    {"run.dir", TDO_OPTION_TEXT, 0, 0, NULL, "", NULL, "where results go", TRAIN | CERTIFY},
+    {"run.dir", TDO_OPTION_TEXT, 0, 0, NULL, "", NULL, "where results go", TRAIN | CERTIFY, 0},
     {"run.seed", TDO_OPTION_INT, 0, 4294967295.0, NULL, "1", NULL, "seed of every draw",
-     TRAIN | CERTIFY},
-    {"data.file", TDO_OPTION_TEXT, 0, 0, NULL, NULL, NULL, "the data set", TRAIN},
-    {"train.batch", TDO_OPTION_INT, 1, 65536, NULL, "128", "rows", "size of a batch", TRAIN},
+     TRAIN | CERTIFY, 0},
+    {"data.file", TDO_OPTION_TEXT, 0, 0, NULL, NULL, NULL, "the data set", TRAIN | PLAN, PLAN},
+    {"train.batch", TDO_OPTION_INT, 1, 65536, NULL, "128", "rows", "size of a batch", TRAIN, 0},
     {"train.lr", TDO_OPTION_REAL, -HUGE_VAL, HUGE_VAL, NULL, "0.05", NULL, "learning rate",
-     TRAIN},
+     TRAIN, 0},
     {"train.noise", TDO_OPTION_CHOICE, 0, 0, "real|rounded|rounded2", "real", NULL, "noise law",
-     TRAIN},
-    {"train.drop", TDO_OPTION_REALS, 0, 1000, NULL, "30,60.5", "epochs", "when lr drops",
-     TRAIN},
+     TRAIN, 0},
+    {"train.drop", TDO_OPTION_REALS, 0, 1000, NULL, "30,60.5", "epochs", "when lr drops", TRAIN,
+     0},
     {"certify.n", TDO_OPTION_INT, 1, HUGE_VAL, NULL, "100000", "draws", "draws an image",
-     CERTIFY},
+     CERTIFY, 0},
     {"certify.sigma", TDO_OPTION_REAL, 0.001, 16, NULL, "0.5", "pixels in 0..1", "noise level",
-     CERTIFY},
-    {"certify.hash", TDO_OPTION_BOOL, 0, 0, NULL, "false", NULL, "hash the logits", CERTIFY},
-    {NULL, TDO_OPTION_INT, 0, 0, NULL, NULL, NULL, NULL, 0}};
+     CERTIFY, 0},
+    {"certify.hash", TDO_OPTION_BOOL, 0, 0, NULL, "false", NULL, "hash the logits", CERTIFY, 0},
+    {NULL, TDO_OPTION_INT, 0, 0, NULL, NULL, NULL, NULL, 0, 0}};
 
 static const struct tdo_option gaussian_options[] = {
-    {"sigma", TDO_OPTION_REAL, 0, 16, NULL, "0.25", "pixels in 0..1", "noise level", 0},
-    {"noise", TDO_OPTION_CHOICE, 0, 0, "real|rounded", "real", NULL, "noise law", 0},
-    {NULL, TDO_OPTION_INT, 0, 0, NULL, NULL, NULL, NULL, 0}};
+    {"sigma", TDO_OPTION_REAL, 0, 16, NULL, "0.25", "pixels in 0..1", "noise level", 0, 0},
+    {"noise", TDO_OPTION_CHOICE, 0, 0, "real|rounded", "real", NULL, "noise law", 0, 0},
+    {NULL, TDO_OPTION_INT, 0, 0, NULL, NULL, NULL, NULL, 0, 0}};
 static const struct tdo_option adversarial_options[] = {
-    {"steps", TDO_OPTION_INT, 1, 1000, NULL, "10", "steps", "attack steps", 0},
-    {"eps", TDO_OPTION_REAL, 0, 1, NULL, NULL, NULL, "radius", 0}, /* required */
-    {"weights", TDO_OPTION_REALS, 0, 1, NULL, "", NULL, "weights", 0},
-    {NULL, TDO_OPTION_INT, 0, 0, NULL, NULL, NULL, NULL, 0}};
+    {"steps", TDO_OPTION_INT, 1, 1000, NULL, "10", "steps", "attack steps", 0, 0},
+    {"eps", TDO_OPTION_REAL, 0, 1, NULL, NULL, NULL, "radius", 0, 0}, /* required */
+    {"weights", TDO_OPTION_REALS, 0, 1, NULL, "", NULL, "weights", 0, 0},
+    {NULL, TDO_OPTION_INT, 0, 0, NULL, NULL, NULL, NULL, 0, 0}};
 
 static const char *defense_name(int i)
 {

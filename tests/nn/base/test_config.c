@@ -124,6 +124,8 @@ static void check_names_the_first_required_key_of_the_job(void)
 {
     tdo_config *c = fresh();
     ASSERT_OK(tdo_config_check(c, CERTIFY)); /* does not read data.file */
+    ASSERT_OK(tdo_config_check(c, PLAN));    /* can do without it */
+    CU_ASSERT_EQUAL(tdo_config_check(c, TRAIN | PLAN), TDO_ERR_CONFIG);
     CU_ASSERT_EQUAL(tdo_config_check(c, TRAIN), TDO_ERR_CONFIG);
     CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, "data.file is missing"));
     CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, "the data set"));

@@ -195,16 +195,17 @@ static void tables_that_contradict_themselves_are_refused(void)
         struct tdo_option row;
         const char *part;
     } bad[] = {
-        {{"a.b", TDO_OPTION_INT, 1, 5, NULL, "6", NULL, "x", 1}, "default of a.b"},
-        {{"a.b", TDO_OPTION_INT, 1, 0, NULL, "1", NULL, "x", 1}, "min above max"},
-        {{"a.b", TDO_OPTION_CHOICE, 0, 0, "x|y", "z", NULL, "x", 1}, "one of x, y"},
-        {{"a.b", TDO_OPTION_CHOICE, 0, 0, NULL, "z", NULL, "x", 1}, "choices"},
-        {{"first", TDO_OPTION_TEXT, 0, 0, NULL, "", NULL, "x", 1}, "twice"},
+        {{"a.b", TDO_OPTION_INT, 1, 5, NULL, "6", NULL, "x", 1, 0}, "default of a.b"},
+        {{"a.b", TDO_OPTION_INT, 1, 0, NULL, "1", NULL, "x", 1, 0}, "min above max"},
+        {{"a.b", TDO_OPTION_CHOICE, 0, 0, "x|y", "z", NULL, "x", 1, 0}, "one of x, y"},
+        {{"a.b", TDO_OPTION_CHOICE, 0, 0, NULL, "z", NULL, "x", 1, 0}, "choices"},
+        {{"first", TDO_OPTION_TEXT, 0, 0, NULL, "", NULL, "x", 1, 0}, "twice"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        struct tdo_option table[] = {{"first", TDO_OPTION_BOOL, 0, 0, NULL, "no", NULL, "x", 1},
-                                     bad[i].row,
-                                     {NULL, TDO_OPTION_INT, 0, 0, NULL, NULL, NULL, NULL, 0}};
+        struct tdo_option table[] = {
+            {"first", TDO_OPTION_BOOL, 0, 0, NULL, "no", NULL, "x", 1, 0},
+            bad[i].row,
+            {NULL, TDO_OPTION_INT, 0, 0, NULL, NULL, NULL, NULL, 0, 0}};
         struct tdo_schema wrong = {table, NULL};
         tdo_config *c = NULL;
         CU_ASSERT_EQUAL(tdo_config_new(&wrong, &c), TDO_ERR_BUG);

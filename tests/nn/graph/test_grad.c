@@ -548,11 +548,12 @@ static void flat_rows_have_exactly_zero_gradient(void)
 static void every_row_is_a_leaf_flat_lowered_or_has_a_case(void)
 {
     static const struct tdo_op *const lowered[] = {
-        &tdo_row_program, &tdo_row_pack, &tdo_row_conv_fused, &tdo_row_conv_dx_packed};
+        &tdo_row_program, &tdo_row_narrow,     &tdo_row_widen,
+        &tdo_row_pack,    &tdo_row_conv_fused, &tdo_row_conv_dx_packed};
     for (int i = 0; tdo_op_table[i]; i++) {
         const struct tdo_op *row = tdo_op_table[i];
         bool covered = row->flags & (TDO_OP_LEAF | TDO_OP_FLAT);
-        for (int k = 0; k < 4; k++) {
+        for (int k = 0; k < 6; k++) {
             covered = covered || row == lowered[k];
         }
         for (int k = 0; k < CASES; k++) {

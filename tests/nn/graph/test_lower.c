@@ -24,7 +24,7 @@ static int count_rows(const tdo_graph *g, const struct tdo_op *op)
 static void lower(const tdo_graph *g, int outputs, const tdo_node *out, struct tdo_lowered *l)
 {
     ASSERT_OK_FATAL(tdo_graph_check(g));
-    ASSERT_OK_FATAL(tdo_lower(g, outputs, out, true, l));
+    ASSERT_OK_FATAL(tdo_lower(g, outputs, out, TDO_LOWER_FAST, l));
 }
 
 /* Every value of a graph as an output of its own (nothing can be fused), against the fused run. */

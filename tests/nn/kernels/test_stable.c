@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/kernels/onednn.h"
 #include "nn/kernels/threads.h"
 #include "tests/nn/support.h"
 
@@ -69,7 +70,7 @@ static tdo_shape result_of(const struct layer *l, int64_t n)
 }
 
 /* Weights and bias are inputs here, and the same in every plan. */
-static void build(const struct layer *l, int64_t n, struct built *b)
+static void build(const struct layer *l, int64_t n, enum arithmetic how, struct built *b)
 {
     ASSERT_OK_FATAL(tdo_graph_new(&b->g));
     const tdo_shape x = TDO_SHAPE(n, l->image[0], l->image[1], l->image[2]),
@@ -92,7 +93,7 @@ static void build(const struct layer *l, int64_t n, struct built *b)
     b->rows = n;
     b->x_row = probe_count(b->g, b->x) / n;
     b->y_row = probe_count(b->g, out) / n;
-    b->plan = probe_plan(b->g, 1, &out, FAST, NULL);
+    b->plan = probe_plan(b->g, 1, &out, how, NULL);
     probe_fill(b->plan, b->g, w, FAST, 1);
     probe_fill(b->plan, b->g, bias, FAST, 2);
 }
@@ -118,11 +119,11 @@ static void drop(struct built *b)
 
 enum { IMAGES = 3 };
 
-static void check_layer(const struct layer *l)
+static void check_layer(const struct layer *l, enum arithmetic how)
 {
     static const int64_t batches[] = {16, 17, 64};
     struct built one, many;
-    build(l, 1, &one);
+    build(l, 1, how, &one);
     float *alone = calloc((size_t)(IMAGES * one.y_row), sizeof *alone);
     CU_ASSERT_PTR_NOT_NULL_FATAL(alone);
     for (int64_t i = 0; i < IMAGES; i++) {
@@ -133,7 +134,7 @@ static void check_layer(const struct layer *l)
     }
     for (int k = 0; k < 3; k++) {
         int differ = 0;
-        build(l, batches[k], &many);
+        build(l, batches[k], how, &many);
         for (int64_t row = 0; row < many.rows; row++) {
             put_image(&many, row, row * 7 % 5 % IMAGES);
         }
@@ -144,8 +145,8 @@ static void check_layer(const struct layer *l)
             differ += memcmp(y + row * many.y_row, want, (size_t)many.y_row * sizeof *y) != 0;
         }
         if (differ) {
-            printf("%s: %d of %lld rows have other bits\n", l->name, differ,
-                   (long long)many.rows);
+            printf("%s%s: %d of %lld rows have other bits\n", l->name,
+                   how == BF16 ? " in bf16" : "", differ, (long long)many.rows);
         }
         CU_ASSERT_EQUAL(differ, 0);
         drop(&many);
@@ -157,31 +158,42 @@ static void check_layer(const struct layer *l)
 static void an_image_has_the_same_bits_in_any_batch(void)
 {
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
-        check_layer(&layers[i]);
+        check_layer(&layers[i], FAST);
+        if (tdo_onednn_bf16()) {
+            check_layer(&layers[i], BF16);
+        }
     }
+}
+
+static void check_threads(const struct layer *l, enum arithmetic how)
+{
+    struct built b[2];
+    for (int k = 0; k < 2; k++) {
+        tdo_threads_set(k ? 3 : 1);
+        build(l, 2, how, &b[k]);
+        put_image(&b[k], 0, 0);
+        put_image(&b[k], 1, 1);
+        ASSERT_OK_FATAL(tdo_plan_run(b[k].plan));
+        CU_ASSERT_EQUAL(tdo_threads_get(), k ? 3 : 1); /* a kernel leaves it alone */
+    }
+    const bool same = memcmp(tdo_plan_output(b[0].plan, 0), tdo_plan_output(b[1].plan, 0),
+                             (size_t)(2 * b[0].y_row) * sizeof(float)) == 0;
+    if (!same) {
+        printf("%s: other bits with three threads\n", l->name);
+    }
+    CU_ASSERT_TRUE(same);
+    drop(&b[0]);
+    drop(&b[1]);
 }
 
 static void an_image_has_the_same_bits_with_any_threads(void)
 {
     const int before = tdo_threads_get();
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
-        struct built b[2];
-        for (int k = 0; k < 2; k++) {
-            tdo_threads_set(k ? 3 : 1);
-            build(&layers[i], 2, &b[k]);
-            put_image(&b[k], 0, 0);
-            put_image(&b[k], 1, 1);
-            ASSERT_OK_FATAL(tdo_plan_run(b[k].plan));
-            CU_ASSERT_EQUAL(tdo_threads_get(), k ? 3 : 1); /* a kernel leaves it alone */
+        check_threads(&layers[i], FAST);
+        if (tdo_onednn_bf16()) {
+            check_threads(&layers[i], BF16);
         }
-        const bool same = memcmp(tdo_plan_output(b[0].plan, 0), tdo_plan_output(b[1].plan, 0),
-                                 (size_t)(2 * b[0].y_row) * sizeof(float)) == 0;
-        if (!same) {
-            printf("%s: other bits with three threads\n", layers[i].name);
-        }
-        CU_ASSERT_TRUE(same);
-        drop(&b[0]);
-        drop(&b[1]);
     }
     tdo_threads_set(before);
 }

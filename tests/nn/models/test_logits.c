@@ -1,6 +1,6 @@
 /* Our logits are PyTorch's: lenet and resnet20 (both shortcuts, evaluation mode with running
  * statistics that are not trivial) on weights and images that both sides compute from a hash.
- * torch_logits.h was written by tests/bench/torch_logits.py. */
+ * torch_logits.h was written by tests/bench/torch_models.py. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 #ifndef TDO_TESTS_TORCH_LOGITS_H
 #define TDO_TESTS_TORCH_LOGITS_H
-/* Made by tests/bench/torch_logits.py with PyTorch 2.13.0+cpu. */
+/* Made by tests/bench/torch_models.py with PyTorch 2.13.0+cpu. */
 static const double torch_lenet[2][10] = {
     {0.0770040672364, -0.15080402784, -0.250835692367, 0.0911505297927, 0.561429816289,
      -0.82039000984, 0.756475465777, 0.638173530396, -0.174449157517, 0.0455707901349},

@@ -1,0 +1,291 @@
+/* Clean inference and its score. See forward.h. */
+#include "jobs/forward.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "nn/graph/plan.h"
+
+enum { BLOCK = 16 }; /* images of a partial sum */
+
+struct tdo_forward {
+    struct tdo_network *net;
+    bool u8;
+    int64_t batch, pixels;
+    tdo_graph *g;
+    tdo_plan *plan;
+    tdo_node raw, keys;
+    void *bytes;    /* [batch] rows as read */
+    int64_t *row;   /* [batch] */
+    int32_t *label; /* [batch] */
+    struct tdo_progress *progress;
+};
+
+/* ---- life ------------------------------------------------------------------------------------- */
+
+static tdo_err make_plan(tdo_forward *f)
+{
+    const struct tdo_model_spec *spec = &f->net->spec;
+    struct tdo_build *b = NULL;
+    TDO_TRY(tdo_graph_new(&f->g));
+    f->raw = tdo_op_input(f->g, "raw",
+                          TDO_SHAPE(f->batch, spec->height, spec->width, spec->channels));
+    f->keys = tdo_op_key(f->g, "keys", f->batch);
+    TDO_TRY(tdo_memory_new(1, &b));
+    *b = tdo_network_build_context(f->net, f->g, TDO_NORM_RUNNING);
+    b->keys = f->keys;
+    tdo_node pixels = tdo_noise_pixels(f->g, f->raw, f->u8);
+    tdo_node logits = tdo_network_logits(f->net, b, pixels);
+    tdo_memory_free(&b);
+    const struct tdo_plan_options options = {
+        .fast = true, .param = tdo_params_for_plan, .context = f->net->params};
+    return tdo_plan_new(f->g, 1, &logits, &options, &f->plan);
+}
+
+static tdo_err build(tdo_forward *f)
+{
+    TDO_TRY(make_plan(f));
+    float *bytes = NULL; /* room for the larger of both types */
+    TDO_TRY(tdo_memory_new(f->batch * f->pixels, &bytes));
+    f->bytes = bytes;
+    TDO_TRY(tdo_memory_new(f->batch, &f->row));
+    return tdo_memory_new(f->batch, &f->label);
+}
+
+tdo_err tdo_forward_new(struct tdo_network *n, bool u8, int64_t batch, tdo_forward **out)
+{
+    TDO_TRY(tdo_memory_new(1, out));
+    tdo_forward *f = *out;
+    f->net = n;
+    f->u8 = u8;
+    f->batch = batch;
+    f->pixels = n->spec.height * n->spec.width * n->spec.channels;
+    tdo_err err = build(f);
+    if (err != TDO_OK) {
+        tdo_forward_free(out);
+    }
+    return err;
+}
+
+void tdo_forward_free(tdo_forward **forward)
+{
+    tdo_forward *f = *forward;
+    if (f) {
+        tdo_plan_free(&f->plan);
+        tdo_graph_free(&f->g);
+        tdo_memory_free(&f->bytes);
+        tdo_memory_free(&f->row);
+        tdo_memory_free(&f->label);
+        tdo_memory_free(forward);
+    }
+}
+
+void tdo_forward_touch(tdo_forward *f)
+{
+    tdo_plan_touch(f->plan);
+}
+
+void tdo_forward_show(tdo_forward *f, struct tdo_progress *progress)
+{
+    f->progress = progress;
+}
+
+/* ---- rows in, logits out ---------------------------------------------------------------------- */
+
+/* n images from `first` on into the plan. Rows beyond n keep what they held and are not read. */
+static tdo_err fill(tdo_forward *f, const struct tdo_images *im, int64_t first, int64_t n)
+{
+    struct tdo_key *keys = tdo_plan_input(f->plan, f->keys);
+    for (int64_t i = 0; i < n; i++) {
+        f->row[i] = tdo_images_row(im, first + i);
+        if (keys) { /* NULL: nothing random in this network */
+            keys[i] = (struct tdo_key){.sample = (uint64_t)f->row[i]};
+        }
+    }
+    TDO_TRY(tdo_images_read(im, f->row, n, f->bytes, f->label));
+    tdo_images_widen(im, f->bytes, n * f->pixels, tdo_plan_input(f->plan, f->raw));
+    return TDO_OK;
+}
+
+static tdo_err check_finite(const struct tdo_images *im, const struct tdo_forward_row *r)
+{
+    for (int k = 0; k < r->classes; k++) {
+        if (!isfinite(r->logits[k])) {
+            return TDO_FAIL(TDO_ERR_NUMERIC, "%s, image %lld: logit %d is %g, no finite number",
+                            im->from, (long long)r->row, k, (double)r->logits[k]);
+        }
+    }
+    return TDO_OK;
+}
+
+/* Other ranks are taken to be as far as this one. */
+static void show(const tdo_forward *f, struct tdo_range mine, int64_t at)
+{
+    if (f->progress) {
+        const double part = (double)(at - mine.first) / (double)(mine.end - mine.first);
+        tdo_progress_show(f->progress, (int64_t)(part * (double)f->progress->total), NULL);
+    }
+}
+
+tdo_err tdo_forward_rows(tdo_forward *f, const struct tdo_images *im, struct tdo_range mine,
+                         tdo_forward_visit visit, void *user)
+{
+    const int classes = f->net->spec.classes;
+    if (im->u8 != f->u8 || tdo_images_pixels(im) != f->pixels) {
+        return TDO_FAIL(TDO_ERR_BUG, "%s: images are not as the plan was made for", im->from);
+    }
+    for (int64_t at = mine.first; at < mine.end; at += f->batch) {
+        const int64_t left = mine.end - at, n = left < f->batch ? left : f->batch;
+        TDO_TRY(fill(f, im, at, n));
+        TDO_TRY(tdo_plan_run(f->plan));
+        const float *logits = tdo_plan_output(f->plan, 0);
+        for (int64_t i = 0; i < n; i++) {
+            const struct tdo_forward_row r = {.image = at + i,
+                                              .row = f->row[i],
+                                              .label = f->label[i],
+                                              .classes = classes,
+                                              .logits = logits + i * classes};
+            TDO_TRY(check_finite(im, &r));
+            TDO_TRY(visit(user, &r));
+        }
+        show(f, mine, at + n);
+    }
+    return TDO_OK;
+}
+
+static int64_t blocks_of(const struct tdo_images *im)
+{
+    return (im->count + BLOCK - 1) / BLOCK;
+}
+
+struct tdo_range tdo_forward_mine(const tdo_comm *comm, const struct tdo_images *im)
+{
+    const int64_t blocks = blocks_of(im), size = tdo_comm_size(comm);
+    const int64_t rank = tdo_comm_rank(comm), first = blocks * rank / size * BLOCK;
+    const int64_t end = blocks * (rank + 1) / size * BLOCK;
+    return (struct tdo_range){.first = first < im->count ? first : im->count,
+                              .end = end < im->count ? end : im->count};
+}
+
+/* ---- what logits say ---------------------------------------------------------------------------- */
+
+int tdo_forward_place(const struct tdo_forward_row *r, int class)
+{
+    int before = 0;
+    for (int k = 0; k < r->classes; k++) {
+        before +=
+            r->logits[k] > r->logits[class] || (r->logits[k] == r->logits[class] && k < class);
+    }
+    return before;
+}
+
+int tdo_forward_predict(const struct tdo_forward_row *r)
+{
+    int best = 0;
+    for (int k = 1; k < r->classes; k++) {
+        best = r->logits[k] > r->logits[best] ? k : best;
+    }
+    return best;
+}
+
+double tdo_forward_loss(const struct tdo_forward_row *r, int class)
+{
+    const double most = (double)r->logits[tdo_forward_predict(r)];
+    double sum = 0;
+    for (int k = 0; k < r->classes; k++) {
+        sum += exp((double)r->logits[k] - most);
+    }
+    return log(sum) + most - (double)r->logits[class];
+}
+
+/* ---- the score ------------------------------------------------------------------------------------ */
+
+/* While it is being made. What ranks add up is one array of words. */
+struct scoring {
+    int classes;
+    uint64_t *sum;  /* [classes][3] rows, correct, top5; then the bits of `blocks` */
+    double *blocks; /* [blocks] sums of losses */
+};
+
+enum { ROWS, CORRECT, TOP5, COUNTS };
+
+static tdo_err score_row(void *user, const struct tdo_forward_row *r)
+{
+    struct scoring *s = user;
+    if (r->label < 0 || r->label >= s->classes) {
+        return TDO_FAIL(TDO_ERR_BUG, "image %lld has label %d, the network %d classes",
+                        (long long)r->row, (int)r->label, s->classes);
+    }
+    const int place = tdo_forward_place(r, r->label);
+    uint64_t *count = s->sum + (int64_t)r->label * COUNTS;
+    count[ROWS]++;
+    count[CORRECT] += place == 0;
+    count[TOP5] += place < 5;
+    s->blocks[r->image / BLOCK] += tdo_forward_loss(r, r->label);
+    return TDO_OK;
+}
+
+static tdo_err score_new(const struct scoring *s, int64_t blocks, struct tdo_score **out)
+{
+    TDO_TRY(tdo_memory_new(1, out));
+    struct tdo_score *score = *out;
+    tdo_err err = tdo_memory_new(s->classes, &score->of);
+    if (err != TDO_OK) {
+        tdo_memory_free(out);
+        return err;
+    }
+    score->classes = s->classes;
+    for (int k = 0; k < s->classes; k++) {
+        const uint64_t *count = s->sum + (int64_t)k * COUNTS;
+        score->of[k] = (struct tdo_score_class){.rows = (int64_t)count[ROWS],
+                                                .correct = (int64_t)count[CORRECT],
+                                                .top5 = (int64_t)count[TOP5]};
+        score->rows += score->of[k].rows;
+        score->correct += score->of[k].correct;
+        score->top5 += score->of[k].top5;
+    }
+    for (int64_t i = 0; i < blocks; i++) {
+        score->loss += s->blocks[i];
+    }
+    score->loss /= (double)score->rows;
+    return TDO_OK;
+}
+
+tdo_err tdo_forward_score(tdo_comm *comm, tdo_forward *f, const struct tdo_images *im,
+                          struct tdo_score **out)
+{
+    _Static_assert(sizeof(double) == sizeof(uint64_t), "the bits of a loss are a word");
+    struct scoring s = {.classes = f->net->spec.classes};
+    const int64_t counts = (int64_t)s.classes * COUNTS, blocks = blocks_of(im);
+    uint64_t *bits = NULL;
+    *out = NULL;
+    tdo_err err = tdo_memory_new(counts + blocks, &s.sum);
+    if (err == TDO_OK) {
+        err = tdo_memory_new(blocks, &s.blocks);
+    }
+    if (err == TDO_OK) {
+        err = tdo_forward_rows(f, im, tdo_forward_mine(comm, im), score_row, &s);
+    }
+    TDO_GOTO(tdo_images_agree(comm, err));
+    /* A block is another rank's zero, so adding bit patterns hands each on as it is. */
+    bits = s.sum + counts;
+    memcpy(bits, s.blocks, (size_t)blocks * sizeof *bits);
+    tdo_comm_sum_u64(comm, s.sum, counts + blocks);
+    memcpy(s.blocks, bits, (size_t)blocks * sizeof *bits);
+    err = tdo_comm_agree(comm, score_new(&s, blocks, out));
+    if (err != TDO_OK) {
+        tdo_score_free(out);
+    }
+done:
+    tdo_memory_free(&s.sum);
+    tdo_memory_free(&s.blocks);
+    return err;
+}
+
+void tdo_score_free(struct tdo_score **score)
+{
+    if (*score) {
+        tdo_memory_free(&(*score)->of);
+        tdo_memory_free(score);
+    }
+}

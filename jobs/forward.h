@@ -1,0 +1,81 @@
+#ifndef TDO_JOBS_FORWARD_H
+#define TDO_JOBS_FORWARD_H
+/* Clean inference: images in, logits out, no noise added to the input; rows shared out over the
+ * ranks, and what comes of them is the same for any number of ranks and any batch.
+ *
+ *     tdo_forward_new(net, u8, batch, &f)        a plan for `batch` rows
+ *     tdo_forward_touch(f)                       after the network's parameters changed
+ *     tdo_forward_mine(comm, images)             the images of this rank
+ *     tdo_forward_rows(f, images, range, ...)    their logits, one row at a time
+ *     tdo_forward_score(comm, f, images, &s)     accuracy and loss over all ranks
+ *
+ * Normalisation uses running statistics. A network with randomness inside draws it by the key
+ * {sample = row of the data}, so a row has the same logits whoever computes it, and when. */
+#include "jobs/images.h"
+#include "jobs/network.h"
+#include "mpi/shard.h"
+#include "nn/base/log.h"
+
+typedef struct tdo_forward tdo_forward;
+
+/* Errors: those of building the plan; local, agree on them. Ranks: not collective.
+ * Owner:  caller; n is borrowed, its parameters are read when a plan runs. */
+TDO_MUST tdo_err tdo_forward_new(struct tdo_network *n, bool u8, int64_t batch,
+                                 tdo_forward **out);
+void tdo_forward_free(tdo_forward **f);
+
+/* The network's parameters have changed. */
+void tdo_forward_touch(tdo_forward *f);
+
+/* Show how far a pass is on this line from now on; NULL: show nothing, as at first. Borrowed. */
+void tdo_forward_show(tdo_forward *f, struct tdo_progress *progress);
+
+/* What the network says about one image. */
+struct tdo_forward_row {
+    int64_t image, row; /* image i of the choice, its row in the data */
+    int32_t label;      /* -1 if it has none */
+    int classes;
+    const float *logits; /* [classes], borrowed until return */
+};
+
+/* Takes one row. An error ends the pass and is handed on. */
+typedef tdo_err (*tdo_forward_visit)(void *user, const struct tdo_forward_row *r);
+
+/* Run images [mine.first, mine.end) in order and hand each to `visit`.
+ * Errors: reading errors; TDO_ERR_NUMERIC naming the row of a logit that is not finite; those of
+ *         visit. Ranks: not collective, errors are local. */
+TDO_MUST tdo_err tdo_forward_rows(tdo_forward *f, const struct tdo_images *im,
+                                  struct tdo_range mine, tdo_forward_visit visit, void *user);
+
+/* The images of this rank: neighbours, whole blocks of 16, so that partial sums of a block are
+ * made by one rank. Empty where there are more ranks than blocks. Ranks: not collective. */
+struct tdo_range tdo_forward_mine(const tdo_comm *comm, const struct tdo_images *im);
+
+/* Lowest index of a largest logit. */
+int tdo_forward_predict(const struct tdo_forward_row *r);
+/* -log softmax(logits)[class], in double. */
+double tdo_forward_loss(const struct tdo_forward_row *r, int class);
+/* Classes that come before this one when sorted by falling logit, equal ones by index: 0 for the
+ * prediction. */
+int tdo_forward_place(const struct tdo_forward_row *r, int class);
+
+/* How well a network does. A class counts the images that have it as their label. */
+struct tdo_score {
+    int classes;
+    int64_t rows, correct, top5;
+    double loss; /* mean cross entropy */
+    struct tdo_score_class {
+        int64_t rows, correct, top5;
+    } * of; /* [classes] */
+};
+
+/* Score the network on all images of the choice. Counts are exact; the loss is summed by blocks
+ * of 16 images, each in order, then the blocks in order: the same bits for any number of ranks.
+ * Shapes: 8 bytes for every 16 images on each rank.
+ * Errors: those of tdo_forward_rows, agreed. Ranks: collective; the result is on all ranks.
+ * Owner:  caller, tdo_score_free. */
+TDO_MUST tdo_err tdo_forward_score(tdo_comm *comm, tdo_forward *f, const struct tdo_images *im,
+                                   struct tdo_score **out);
+void tdo_score_free(struct tdo_score **s);
+
+#endif

@@ -1,0 +1,130 @@
+/* train.* of a config. See train.h. */
+#include "jobs/train.h"
+
+struct tdo_trainer_options tdo_train_step_options(const tdo_config *c, bool u8)
+{
+    return (struct tdo_trainer_options){
+        .batch = tdo_config_int(c, "train.batch"),
+        .shards = (int)tdo_config_int(c, "train.shards"),
+        .u8 = u8,
+        .optim = {.kind = (enum tdo_optim_kind)tdo_config_choice(c, "train.optimizer"),
+                  .momentum = tdo_config_real(c, "train.momentum"),
+                  .nesterov = tdo_config_bool(c, "train.nesterov"),
+                  .beta1 = tdo_config_real(c, "train.beta1"),
+                  .beta2 = tdo_config_real(c, "train.beta2"),
+                  .epsilon = tdo_config_real(c, "train.epsilon"),
+                  .weight_decay = tdo_config_real(c, "train.weight_decay"),
+                  .decay_kernels = tdo_config_choice(c, "train.decay") == 1,
+                  .clip = tdo_config_real(c, "train.clip")},
+        .dropout = tdo_config_real(c, "train.dropout"),
+        .seed = (uint32_t)tdo_config_int(c, "run.seed"),
+        .augment = {.pad = tdo_config_int(c, "train.crop"),
+                    .flip = tdo_config_bool(c, "train.flip"),
+                    .seed = (uint32_t)tdo_config_int(c, "run.seed")}};
+}
+
+static tdo_err plan_schedule(const tdo_config *c, struct tdo_schedule *s)
+{
+    *s = (struct tdo_schedule){
+        .kind = (enum tdo_schedule_kind)tdo_config_choice(c, "train.schedule"),
+        .rate = tdo_config_real(c, "train.lr"),
+        .factor = tdo_config_real(c, "train.factor"),
+        .floor = tdo_config_real(c, "train.floor"),
+        .warmup = tdo_config_real(c, "train.warmup"),
+        .every = tdo_config_int(c, "train.every")};
+    s->milestones =
+        tdo_config_reals(c, "train.milestones", s->milestone, TDO_SCHEDULE_MILESTONES);
+    if (s->milestones > TDO_SCHEDULE_MILESTONES) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "train.milestones has %d numbers: at most %d expected",
+                        s->milestones, TDO_SCHEDULE_MILESTONES);
+    }
+    for (int i = 1; i < s->milestones; i++) {
+        if (s->milestone[i] <= s->milestone[i - 1]) {
+            return TDO_FAIL(TDO_ERR_CONFIG,
+                            "train.milestones: %g behind %g, rising epochs expected",
+                            s->milestone[i], s->milestone[i - 1]);
+        }
+    }
+    if (s->kind == TDO_SCHEDULE_MULTISTEP && s->milestones == 0) {
+        return TDO_FAIL(
+            TDO_ERR_CONFIG,
+            "train.schedule = multistep: train.milestones is empty, epochs at which "
+            "the rate falls expected");
+    }
+    return TDO_OK;
+}
+
+tdo_err tdo_train_plan_steps(const tdo_config *c, struct tdo_training *t)
+{
+    const struct tdo_holdout *h = &t->validation.holdout;
+    const double epochs = (double)tdo_config_int(c, "train.epochs");
+    t->batch = tdo_config_int(c, "train.batch");
+    t->order = (struct tdo_order){.seed = (uint32_t)tdo_config_int(c, "run.seed"),
+                                  .rows = h->rows - h->held,
+                                  .block = tdo_config_int(c, "train.block"),
+                                  .window = tdo_config_int(c, "train.window")};
+    TDO_TRY(tdo_shard_check(&t->order));
+    TDO_TRY(plan_schedule(c, &t->schedule));
+    t->save = tdo_config_int(c, "train.save");
+    t->steps_per_epoch = (t->order.rows + t->batch - 1) / t->batch;
+    t->schedule.epoch_steps = t->steps_per_epoch;
+    t->schedule.steps = t->steps = tdo_config_int(c, "train.epochs") * t->steps_per_epoch;
+    if (t->schedule.kind == TDO_SCHEDULE_COSINE && t->schedule.warmup >= epochs) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "train.warmup = %g: less than train.epochs = %g expected",
+                        t->schedule.warmup, epochs);
+    }
+    const int64_t cap = tdo_config_int(c, "train.steps");
+    t->steps = cap > 0 && cap < t->steps ? cap : t->steps;
+    if (t->steps >= 1 << 24) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "train.epochs asks for %lld steps; at most 16777215 can "
+                        "be numbered, set train.steps",
+                        (long long)t->steps);
+    }
+    return TDO_OK;
+}
+
+/* Every option that looks at a metric needs one. */
+static tdo_err check_watch(const tdo_config *c, const struct tdo_training *t)
+{
+    const bool validated = t->validation.images.count > 0;
+    const bool used = t->watch.keep != TDO_WATCH_LAST || t->watch.patience > 0 ||
+                      t->schedule.kind == TDO_SCHEDULE_PLATEAU;
+    const bool needs = t->metric == TDO_METRIC_VAL_ACCURACY || t->metric == TDO_METRIC_VAL_LOSS;
+    if (used && needs && !validated) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "train.metric = %s, but nothing is validated: train.val_share, "
+                        "train.val_file or a data set with a val split expected",
+                        tdo_config_text(c, "train.metric"));
+    }
+    if (t->reload && t->watch.keep != TDO_WATCH_BEST) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "train.reload goes back to the best weights: "
+                                        "train.keep = best expected");
+    }
+    if ((t->reload || t->reset) && t->schedule.milestones == 0) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "train.%s acts at milestones: train.milestones is empty",
+                        t->reload ? "reload" : "reset");
+    }
+    return TDO_OK;
+}
+
+tdo_err tdo_train_plan_watch(const tdo_config *c, struct tdo_training *t)
+{
+    t->metric = (enum tdo_metric)tdo_config_choice(c, "train.metric");
+    t->reset = tdo_config_bool(c, "train.reset");
+    t->reload = tdo_config_bool(c, "train.reload");
+    t->watch = (struct tdo_watch){
+        .lower = t->metric == TDO_METRIC_VAL_LOSS || t->metric == TDO_METRIC_LOSS,
+        .keep = (enum tdo_watch_keep)tdo_config_choice(c, "train.keep"),
+        .patience = tdo_config_int(c, "train.patience"),
+        .plateau =
+            t->schedule.kind == TDO_SCHEDULE_PLATEAU ? tdo_config_int(c, "train.plateau") : 0};
+    TDO_TRY(check_watch(c, t));
+    for (int k = 0; t->watch.keep != TDO_WATCH_LAST && k < TDO_PARAM_KINDS; k++) {
+        const int64_t count = tdo_params_count(t->net.params, (enum tdo_param_kind)k);
+        TDO_TRY(tdo_memory_new(count + 1, &t->kept[k]));
+    }
+    return TDO_OK;
+}

@@ -1,0 +1,64 @@
+#ifndef TDO_JOBS_TRAINER_H
+#define TDO_JOBS_TRAINER_H
+/* The training step, shared by the job and its tests: plans, gradient exchange, update. */
+#include "jobs/network.h"
+#include "mpi/dataset.h"
+#include "mpi/gradients.h"
+#include "mpi/shard.h"
+#include "nn/augment.h"
+#include "nn/graph/plan.h"
+#include "nn/optim.h"
+
+typedef struct tdo_trainer tdo_trainer;
+
+struct tdo_trainer_options {
+    int64_t batch; /* global */
+    int shards;
+    bool u8; /* raw input is 8-bit values */
+    struct tdo_optim_options optim;
+    struct tdo_augment augment;
+    double dropout;
+    uint32_t seed; /* of dropout */
+};
+
+/* What a step did, summed over the global batch. */
+struct tdo_trainer_result {
+    double loss; /* mean */
+    int64_t correct;
+};
+
+/* Compile the step for shards of ceil(batch/shards) rows. n is borrowed; its parameters are what
+ * is trained. Ranks: collective; errors are local, agree on them. Owner: caller. */
+TDO_MUST tdo_err tdo_trainer_new(tdo_comm *comm, struct tdo_network *n,
+                                 const struct tdo_trainer_options *o, tdo_trainer **out);
+void tdo_trainer_free(tdo_trainer **t);
+
+/* The rows [first, end) of a global batch of `rows` rows that this rank needs. */
+struct tdo_range tdo_trainer_rows(const tdo_trainer *t, int64_t rows);
+
+/* A global batch, as one rank sees it. */
+struct tdo_trainer_batch {
+    int64_t rows;          /* of all ranks */
+    uint32_t step;         /* enters the noise */
+    int64_t epoch, number; /* from 1, of the epoch and of the batch in it; for messages */
+    double rate;
+    /* Rows of this rank, as tdo_trainer_rows says: x [k,H,W,C] in the type of the data set,
+     * y [k], id [k] the global rows of the data set. */
+    const void *x;
+    const int32_t *y;
+    const int64_t *id;
+};
+
+/* One step. Errors: TDO_ERR_NUMERIC when the loss is not finite (the same on all ranks, before
+ * anything was updated); TDO_ERR_COMM. Ranks: collective; rows, step, rate equal on all ranks. */
+TDO_MUST tdo_err tdo_trainer_step(tdo_trainer *t, const struct tdo_trainer_batch *batch,
+                                  struct tdo_trainer_result *result);
+
+/* The optimiser; borrowed. */
+tdo_optim *tdo_trainer_optim(tdo_trainer *t);
+/* The network's parameters were written to. */
+void tdo_trainer_touch(tdo_trainer *t);
+
+int64_t tdo_trainer_bytes(const tdo_trainer *t); /* of the plan */
+
+#endif

@@ -1,0 +1,314 @@
+/* Networks from model files: our own, which say what they hold, and PyTorch's, which do not.
+ *
+ * torch_resnet20.safetensors and the logits in torch_resnet20.h were written by PyTorch
+ * (tests/bench/torch_models.py fixture): a resnet20 of a sixteenth of the width, so that the file
+ * is small, with running statistics and batch counts. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "jobs/job.h"
+#include "jobs/network.h"
+#include "nn/base/file.h"
+#include "nn/safetensors.h"
+#include "tests/jobs/torch_resnet20.h"
+#include "tests/nn/support.h"
+
+const char suite_name[] = "network";
+
+static const char *const torch_file = TDO_FIXTURES "/torch_resnet20.safetensors";
+static char path[] = "test_network.XXXXXX.safetensors";
+
+static void open_scratch(void)
+{
+    static bool done;
+    if (!done) {
+        int file = mkstemps(path, 12);
+        CU_ASSERT_TRUE_FATAL(file >= 0);
+        close(file);
+        done = true;
+    }
+}
+
+/* A config of these arguments, NULL-ended. */
+static tdo_config *config(const char *const *argument)
+{
+    tdo_config *c = NULL;
+    ASSERT_OK_FATAL(tdo_config_new(&tdo_job_schema, &c));
+    for (int i = 0; argument[i]; i++) {
+        ASSERT_OK_FATAL(tdo_config_set(c, argument[i]));
+    }
+    return c;
+}
+#define ARGUMENTS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+typedef tdo_err opener(const tdo_config *, const char *, const struct tdo_network_data *,
+                       struct tdo_network *);
+
+static tdo_err open_with(opener *open, const char *file, const struct tdo_network_data *data,
+                         const char *const *argument, struct tdo_network *n)
+{
+    tdo_config *c = config(argument);
+    const tdo_err err = open(c, file, data, n);
+    tdo_config_free(&c);
+    return err;
+}
+
+/* It must fail, with this code and a message that holds both texts. */
+static void must_refuse(const char *file, const struct tdo_network_data *data,
+                        const char *const *argument, tdo_err code, const char *const says[2])
+{
+    struct tdo_network n;
+    const tdo_err err = open_with(tdo_network_open, file, data, argument, &n);
+    const char *said = tdo_error_last()->message;
+    const bool fine = err == code && strstr(said, says[0]) && strstr(said, says[1]);
+    if (!fine) {
+        printf("%s ...: error %d, \"%s\"\n", argument[0] ? argument[0] : "", (int)err, said);
+    }
+    CU_ASSERT_TRUE(fine);
+    if (err == TDO_OK) {
+        tdo_network_free(&n);
+    }
+}
+
+/* ---- PyTorch's file ------------------------------------------------------------------------------ */
+
+#define NARROW "model.name=resnet20", "model.width=0.0625"
+#define INPUT  "model.mean=0.4914,0.4822,0.4465", "model.std=0.2023,0.1994,0.2010"
+
+static void pytorch_s_file_gives_its_logits(void)
+{
+    struct tdo_network n;
+    tdo_graph *g = NULL;
+    double pixels[2 * 32 * 32 * 3], got[20], worst = 0;
+    ASSERT_OK_FATAL(
+        open_with(tdo_network_open, torch_file, NULL, ARGUMENTS(NARROW, INPUT), &n));
+    CU_ASSERT_TRUE(n.foreign);
+    CU_ASSERT_EQUAL(n.spec.classes, 10);
+    ASSERT_OK_FATAL(tdo_graph_new(&g));
+    struct tdo_build b = tdo_network_build_context(&n, g, TDO_NORM_RUNNING);
+    const tdo_node x = tdo_op_input(g, "x", TDO_SHAPE(2, 32, 32, 3));
+    const tdo_node z = tdo_network_logits(&n, &b, x);
+    tdo_plan *p = probe_plan(g, 1, &z, FAST, n.params);
+    for (int i = 0; i < 2 * 32 * 32 * 3; i++) {
+        pixels[i] = probe_number(7, i) * 0.5 + 0.5;
+    }
+    probe_set(p, x, FAST, 2 * 32 * 32 * 3, pixels);
+    ASSERT_OK_FATAL(tdo_plan_run(p));
+    probe_get(p, 0, FAST, 20, got);
+    for (int i = 0; i < 20; i++) {
+        worst = fmax(worst, fabs(got[i] - torch_narrow[i / 10][i % 10]));
+    }
+    CU_ASSERT_TRUE(worst <= 1e-5); /* of logits up to 0.3 */
+    tdo_plan_free(&p);
+    tdo_graph_free(&g);
+    tdo_network_free(&n);
+}
+
+static void a_foreign_file_that_does_not_fit_is_refused_by_tensor(void)
+{
+    static const char *const missing[] = {"torch_resnet20.safetensors",
+                                          "tensor layer1.3.conv1.weight of the model is "
+                                          "missing"};
+    static const char *const unexpected[] = {
+        "torch_resnet20.safetensors", "tensor layer2.0.downsample.0.weight is unexpected"};
+    static const char *const wide[] = {
+        "torch_resnet20.safetensors",
+        "tensor conv1.weight has shape [1,3,3,3], the model wants [2,3,3,3]"};
+    static const char *const classes[] = {"torch_resnet20.safetensors",
+                                          "fc.weight has shape [10,4], the model wants [5,4]"};
+    static const char *const grey[] = {"torch_resnet20.safetensors", "conv1.weight"};
+    static const char *const nameless[] = {"torch_resnet20.safetensors", "model.name"};
+    const struct tdo_network_data five = {32, 32, 3, 5}, digits = {28, 28, 1, 10};
+    const tdo_err bad = TDO_ERR_FORMAT;
+    must_refuse(torch_file, NULL, ARGUMENTS("model.name=resnet32", "model.width=0.0625"), bad,
+                missing);
+    must_refuse(torch_file, NULL, ARGUMENTS(NARROW, "model.shortcut=A"), bad, unexpected);
+    must_refuse(torch_file, NULL, ARGUMENTS("model.name=resnet20", "model.width=0.125"), bad,
+                wide);
+    must_refuse(torch_file, &five, ARGUMENTS(NARROW), bad, classes);
+    must_refuse(torch_file, NULL, ARGUMENTS(NARROW, "model.classes=5"), bad, classes);
+    must_refuse(torch_file, &digits, ARGUMENTS(NARROW), bad, grey);
+    must_refuse(torch_file, NULL, ARGUMENTS("run.seed=1"), TDO_ERR_CONFIG, nameless);
+}
+
+/* ---- our files ------------------------------------------------------------------------------------ */
+
+static const struct tdo_network_data toy = {1, 1, 2, 3};
+static const struct tdo_network_data small_images = {8, 8, 3, 7};
+
+/* A resnet20 (shortcut A, a sixteenth wide) for 8x8x3 images in 7 classes, with mean, std, brelu. */
+static void write_ours(struct tdo_network *n)
+{
+    tdo_config *c =
+        config(ARGUMENTS(NARROW, INPUT, "model.shortcut=A", "defense=gaussian,brelu",
+                         "defense.0.sigma=0.5", "defense.1.t=1.5", "run.seed=3"));
+    open_scratch();
+    ASSERT_OK_FATAL(tdo_network_configure(c, &small_images, n));
+    ASSERT_OK_FATAL(tdo_network_save(n, path));
+    tdo_config_free(&c);
+}
+
+static bool same_values(const struct tdo_network *a, const struct tdo_network *b)
+{
+    bool same = tdo_params_entries(a->params) == tdo_params_entries(b->params);
+    for (int64_t i = 0; same && i < tdo_params_entries(a->params); i++) {
+        const struct tdo_param *e = tdo_params_at(a->params, i);
+        same = strcmp(e->name, tdo_params_at(b->params, i)->name) == 0 &&
+               memcmp(tdo_params_values(a->params, i), tdo_params_values(b->params, i),
+                      (size_t)e->count * sizeof(float)) == 0;
+    }
+    return same;
+}
+
+static void a_config_that_leaves_the_network_out_takes_the_file_s(void)
+{
+    struct tdo_network written, n;
+    uint64_t hash[2];
+    write_ours(&written);
+    ASSERT_OK_FATAL(
+        open_with(tdo_network_open, path, &small_images, ARGUMENTS("run.seed=9"), &n));
+    CU_ASSERT_FALSE(n.foreign);
+    CU_ASSERT_STRING_EQUAL(n.model->name, "resnet20");
+    CU_ASSERT_EQUAL(n.spec.shortcut, 'A');
+    CU_ASSERT_EQUAL(n.spec.wide, 0.0625);
+    CU_ASSERT_EQUAL(n.spec.classes, 7);
+    CU_ASSERT_EQUAL(n.spec.inputs, 3);
+    CU_ASSERT_EQUAL(n.spec.std[1], 0.1994);
+    CU_ASSERT_EQUAL_FATAL(n.defenses.count, 1);
+    CU_ASSERT_STRING_EQUAL(n.defenses.use[0].row->name, "brelu");
+    CU_ASSERT_EQUAL(n.defenses.use[0].value[0], 1.5);
+    CU_ASSERT_TRUE(same_values(&written, &n));
+    ASSERT_OK(tdo_network_hash(&written, &hash[0]));
+    ASSERT_OK(tdo_network_hash(&n, &hash[1]));
+    CU_ASSERT_EQUAL(hash[0], hash[1]);
+    tdo_network_free(&n);
+    tdo_network_free(&written);
+    unlink(path);
+}
+
+static void a_config_that_says_the_same_is_fine(void)
+{
+    struct tdo_network written, n;
+    write_ours(&written);
+    ASSERT_OK_FATAL(
+        open_with(tdo_network_open, path, NULL,
+                  ARGUMENTS(NARROW, INPUT, "model.shortcut=A", "model.classes=7",
+                            "model.input=8,8,3", "defense=brelu", "defense.0.t=1.5"),
+                  &n));
+    tdo_network_free(&n);
+    /* a defense that only shapes training says nothing of the network */
+    ASSERT_OK_FATAL(open_with(tdo_network_open, path, NULL,
+                              ARGUMENTS("defense=gaussian", "defense.0.sigma=0.25"), &n));
+    CU_ASSERT_EQUAL(n.defenses.count, 1);
+    tdo_network_free(&n);
+    tdo_network_free(&written);
+    unlink(path);
+}
+
+static void a_config_that_says_something_else_is_refused(void)
+{
+    static const struct {
+        const char *argument[3], *key;
+    } other[] = {
+        {{"model.name=lenet"}, "model.name = 'lenet'"},
+        {{"model.shortcut=B"}, "model.shortcut = B"},
+        {{"model.width=0.5"}, "model.width = 0.5"},
+        {{"model.classes=10"}, "model.classes = 10"},
+        {{"model.input=32,32,3"}, "model.input = (32, 32, 3)"},
+        {{"model.mean=0.5", "model.std=0.25"}, "model.mean = (0.5)"},
+        {{"model.mean="}, "model.mean = ()"},
+        {{"model.std=0.2023,0.1994,0.2"}, "model.std = (0.2023, 0.1994, 0.2)"},
+        {{"defense=brelu", "defense.0.t=2"}, "defense lists"},
+    };
+    struct tdo_network written;
+    write_ours(&written);
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
+        must_refuse(path, NULL, other[i].argument, TDO_ERR_CONFIG,
+                    (const char *const[2]){other[i].key, path});
+    }
+    must_refuse(path, &toy, ARGUMENTS("run.seed=1"), TDO_ERR_CONFIG,
+                (const char *const[2]){"8x8x3", path});
+    tdo_network_free(&written);
+    unlink(path);
+}
+
+static void training_starts_with_the_defenses_of_the_config(void)
+{
+    struct tdo_network written, n, again;
+    write_ours(&written);
+    ASSERT_OK_FATAL(open_with(tdo_network_start, path, &small_images,
+                              ARGUMENTS("defense=brelu", "defense.0.t=2"), &n));
+    CU_ASSERT_EQUAL(n.defenses.use[0].value[0], 2);
+    CU_ASSERT_EQUAL(n.spec.inputs, 3);
+    CU_ASSERT_TRUE(same_values(&written, &n));
+    ASSERT_OK_FATAL(tdo_network_save(&n, path));
+    ASSERT_OK_FATAL(open_with(tdo_network_open, path, NULL, ARGUMENTS("run.seed=1"), &again));
+    CU_ASSERT_EQUAL(again.defenses.use[0].value[0], 2);
+    tdo_network_free(&again);
+    tdo_network_free(&n);
+    tdo_network_free(&written);
+    unlink(path);
+}
+
+/* Take the description away: the key `testudo` of the metadata gets another name. */
+static void make_foreign(void)
+{
+    char *bytes = NULL;
+    int64_t size = 0;
+    ASSERT_OK_FATAL(tdo_file_read(path, 1 << 20, &bytes, &size));
+    char *key = strstr(bytes + 8, "\"testudo\"");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(key);
+    memcpy(key, "\"another\"", 9);
+    ASSERT_OK_FATAL(tdo_file_write(path, bytes, size));
+    tdo_memory_free(&bytes);
+}
+
+static void the_last_layer_tells_the_classes_of_a_foreign_file(void)
+{
+    struct tdo_network written, n;
+    write_ours(&written);
+    make_foreign();
+    ASSERT_OK_FATAL(open_with(tdo_network_open, path, NULL,
+                              ARGUMENTS(NARROW, "model.shortcut=A", "defense=brelu"), &n));
+    CU_ASSERT_TRUE(n.foreign);
+    CU_ASSERT_EQUAL(n.spec.classes, 7);
+    CU_ASSERT_EQUAL(n.defenses.count, 1);
+    CU_ASSERT_TRUE(same_values(&written, &n));
+    tdo_network_free(&n);
+    must_refuse(path, &small_images, ARGUMENTS(NARROW, "model.shortcut=A", "model.classes=5"),
+                TDO_ERR_CONFIG, (const char *const[2]){"model.classes = 5", "7 classes"});
+    tdo_network_free(&written);
+    unlink(path);
+}
+
+static void a_value_that_is_not_finite_is_refused(void)
+{
+    struct tdo_network written;
+    write_ours(&written);
+    tdo_params_values(written.params, 1)[0] = NAN;
+    ASSERT_OK_FATAL(tdo_network_save(&written, path));
+    must_refuse(path, NULL, ARGUMENTS("run.seed=1"), TDO_ERR_NUMERIC,
+                (const char *const[2]){path, tdo_params_at(written.params, 1)->name});
+    tdo_network_free(&written);
+    unlink(path);
+}
+
+CU_TestInfo suite_tests[] = {
+    {"a file that PyTorch wrote gives PyTorch's logits", pytorch_s_file_gives_its_logits},
+    {"a foreign file that does not fit is refused, file and tensor named",
+     a_foreign_file_that_does_not_fit_is_refused_by_tensor},
+    {"a config that leaves the network out takes the file's",
+     a_config_that_leaves_the_network_out_takes_the_file_s},
+    {"a config that says the same as the file is fine", a_config_that_says_the_same_is_fine},
+    {"a config that says something else than the file is refused",
+     a_config_that_says_something_else_is_refused},
+    {"training starts with the defenses of the config",
+     training_starts_with_the_defenses_of_the_config},
+    {"the last layer tells the classes of a foreign file",
+     the_last_layer_tells_the_classes_of_a_foreign_file},
+    {"a value that is not finite is refused", a_value_that_is_not_finite_is_refused},
+    CU_TEST_INFO_NULL,
+};

@@ -86,11 +86,11 @@ static tdo_err make_context(struct certifying *c)
     TDO_TRY(tdo_comm_agree(c->run.comm, tdo_network_hash(&c->net, &network)));
     snprintf(text, sizeof text,
              "certify noise=%d sigma=%.17g seed=%u split=%d skip=%lld n0=%lld n=%lld hash=%d "
-             "network=%llx data=%llx isa=%s",
+             "network=%llx data=%llx isa=%s precision=%s",
              (int)c->sampling.law, c->o.sigma, (unsigned)c->sampling.seed, (int)c->images.split,
              (long long)c->images.skip, (long long)c->o.n0, (long long)c->o.n,
              (int)c->sampling.hash, (unsigned long long)network,
-             (unsigned long long)c->images.hash, c->run.isa);
+             (unsigned long long)c->images.hash, c->run.isa, tdo_network_precision(&c->net));
     c->sampling.dir = c->run.dir;
     return tdo_run_context(&c->run, text, &c->sampling.context);
 }
@@ -139,6 +139,7 @@ static tdo_err write_results(struct certifying *c)
                                               .sampling = &c->sampling,
                                               .options = &c->o,
                                               .certifier = c->certifier,
+                                              .network = &c->net,
                                               .votes = tdo_sampler_votes(c->sampler),
                                               .certificate = c->certificate};
     tdo_err err = tdo_comm_rank(c->run.comm) == 0 ? tdo_certify_tables_write(&tables) : TDO_OK;

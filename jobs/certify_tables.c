@@ -47,17 +47,18 @@ static tdo_err write_row(const struct tdo_certify_tables *t, int64_t i, FILE *to
     TDO_TRY(tdo_statistics_format_down(c->p_lower, 10, p_lower, sizeof p_lower));
     fprintf(to,
             "%" PRId64 "\t%" PRId32 "\t%d\t%s\t%d\t%" PRId64 ":%02d:%02d\t%s\t%" PRId64
-            "\t%" PRId64 "\t%s\t%.3e\n",
+            "\t%" PRId64 "\t%s\t%.3e\t%s\n",
             tdo_images_row(t->images, i), label, c->predict, radius, c->predict == label,
             seconds / 3600, (int)(seconds / 60 % 60), (int)(seconds % 60), p_lower,
-            t->options->n0, t->options->n, tdo_certifier_verdict(c->verdict),
-            t->options->slack);
+            t->options->n0, t->options->n, tdo_certifier_verdict(c->verdict), t->options->slack,
+            tdo_network_precision(t->network));
     return TDO_OK;
 }
 
 static tdo_err write_certificates(const struct tdo_certify_tables *t, FILE *to)
 {
-    fprintf(to, "idx\tlabel\tpredict\tradius\tcorrect\ttime\tp_lower\tn0\tn\tverdict\tslack\n");
+    fprintf(to, "idx\tlabel\tpredict\tradius\tcorrect\ttime\tp_lower\tn0\tn\tverdict\tslack\t"
+                "precision\n");
     for (int64_t i = 0; i < t->images->count; i++) {
         TDO_TRY(write_row(t, i, to));
     }
@@ -107,8 +108,9 @@ static tdo_err print_table(const struct tdo_certify_tables *t)
     if (err == TDO_OK) {
         printf("abstained %" PRId64 " of %" PRId64 "; average certified radius %.4f\n",
                s.abstained, images, s.average);
-        printf("each certificate: %s, one-sided, wrong with probability at most %g\n",
-               t->certifier->name, t->options->alpha);
+        printf("each certificate: %s, one-sided, wrong with probability at most %g; about the "
+               "network in %s arithmetic\n",
+               t->certifier->name, t->options->alpha, tdo_network_precision(t->network));
     }
     tdo_memory_free(&radius);
     return err;

@@ -15,6 +15,7 @@ struct tdo_certify_tables { /* all borrowed */
     const struct tdo_sampler_options *sampling;
     const struct tdo_certify_options *options;
     const struct tdo_certifier *certifier;
+    const struct tdo_network *network;
     const tdo_votes *votes; /* merged */
     const struct tdo_certificate *certificate;
 };

@@ -46,9 +46,10 @@ static tdo_err open_all(struct tdo_job_context *x, struct evaluating *e)
     TDO_TRY(tdo_dataset_open(x->comm, tdo_config_text(x->config, "data.file"), &e->data));
     TDO_TRY(tdo_comm_agree(x->comm, prepare(x, e)));
     snprintf(text, sizeof text,
-             "evaluate split=%d skip=%lld images=%lld network=%llx data=%llx",
+             "evaluate split=%d skip=%lld images=%lld network=%llx data=%llx precision=%s",
              (int)e->images.split, (long long)e->images.skip, (long long)e->images.count,
-             (unsigned long long)e->network, (unsigned long long)e->images.hash);
+             (unsigned long long)e->network, (unsigned long long)e->images.hash,
+             tdo_network_precision(&e->net));
     return tdo_run_context(&e->run, text, &context);
 }
 
@@ -94,6 +95,7 @@ static tdo_err write_summary(const struct evaluating *e)
     tdo_json_set_text(j, "data", hash);
     snprintf(hash, sizeof hash, "%016" PRIx64, e->network);
     tdo_json_set_text(j, "network", hash);
+    tdo_json_set_text(j, "precision", tdo_network_precision(&e->net));
     tdo_json_set_int(j, "skip", e->images.skip);
     tdo_json_set_int(j, "images", s->rows);
     tdo_json_set_int(j, "classes", s->classes);

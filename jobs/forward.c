@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "nn/graph/plan.h"
+#include "jobs/inference.h"
 
 enum { BLOCK = 16 }; /* images of a partial sum */
 
@@ -12,9 +12,7 @@ struct tdo_forward {
     struct tdo_network *net;
     bool u8;
     int64_t batch, pixels;
-    tdo_graph *g;
-    tdo_plan *plan;
-    tdo_node raw, keys;
+    struct tdo_inference inference;
     void *bytes;    /* [batch] rows as read */
     int64_t *row;   /* [batch] */
     int32_t *label; /* [batch] */
@@ -23,28 +21,9 @@ struct tdo_forward {
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
-static tdo_err make_plan(tdo_forward *f)
-{
-    const struct tdo_model_spec *spec = &f->net->spec;
-    struct tdo_build *b = NULL;
-    TDO_TRY(tdo_graph_new(&f->g));
-    f->raw = tdo_op_input(f->g, "raw",
-                          TDO_SHAPE(f->batch, spec->height, spec->width, spec->channels));
-    f->keys = tdo_op_key(f->g, "keys", f->batch);
-    TDO_TRY(tdo_memory_new(1, &b));
-    *b = tdo_network_build_context(f->net, f->g, TDO_NORM_RUNNING);
-    b->keys = f->keys;
-    tdo_node pixels = tdo_noise_pixels(f->g, f->raw, f->u8);
-    tdo_node logits = tdo_network_logits(f->net, b, pixels);
-    tdo_memory_free(&b);
-    const struct tdo_plan_options options = {
-        .fast = true, .param = tdo_params_for_plan, .context = f->net->params};
-    return tdo_plan_new(f->g, 1, &logits, &options, &f->plan);
-}
-
 static tdo_err build(tdo_forward *f)
 {
-    TDO_TRY(make_plan(f));
+    TDO_TRY(tdo_inference_new(f->net, f->batch, f->u8, NULL, &f->inference));
     float *bytes = NULL; /* room for the larger of both types */
     TDO_TRY(tdo_memory_new(f->batch * f->pixels, &bytes));
     f->bytes = bytes;
@@ -71,8 +50,7 @@ void tdo_forward_free(tdo_forward **forward)
 {
     tdo_forward *f = *forward;
     if (f) {
-        tdo_plan_free(&f->plan);
-        tdo_graph_free(&f->g);
+        tdo_inference_free(&f->inference);
         tdo_memory_free(&f->bytes);
         tdo_memory_free(&f->row);
         tdo_memory_free(&f->label);
@@ -82,7 +60,7 @@ void tdo_forward_free(tdo_forward **forward)
 
 void tdo_forward_touch(tdo_forward *f)
 {
-    tdo_plan_touch(f->plan);
+    tdo_plan_touch(f->inference.plan);
 }
 
 void tdo_forward_show(tdo_forward *f, struct tdo_progress *progress)
@@ -95,7 +73,7 @@ void tdo_forward_show(tdo_forward *f, struct tdo_progress *progress)
 /* n images from `first` on into the plan. Rows beyond n keep what they held and are not read. */
 static tdo_err fill(tdo_forward *f, const struct tdo_images *im, int64_t first, int64_t n)
 {
-    struct tdo_key *keys = tdo_plan_input(f->plan, f->keys);
+    struct tdo_key *keys = tdo_plan_input(f->inference.plan, f->inference.keys);
     for (int64_t i = 0; i < n; i++) {
         f->row[i] = tdo_images_row(im, first + i);
         if (keys) { /* NULL: nothing random in this network */
@@ -103,7 +81,8 @@ static tdo_err fill(tdo_forward *f, const struct tdo_images *im, int64_t first, 
         }
     }
     TDO_TRY(tdo_images_read(im, f->row, n, f->bytes, f->label));
-    tdo_images_widen(im, f->bytes, n * f->pixels, tdo_plan_input(f->plan, f->raw));
+    tdo_images_widen(im, f->bytes, n * f->pixels,
+                     tdo_plan_input(f->inference.plan, f->inference.raw));
     return TDO_OK;
 }
 
@@ -137,8 +116,8 @@ tdo_err tdo_forward_rows(tdo_forward *f, const struct tdo_images *im, struct tdo
     for (int64_t at = mine.first; at < mine.end; at += f->batch) {
         const int64_t left = mine.end - at, n = left < f->batch ? left : f->batch;
         TDO_TRY(fill(f, im, at, n));
-        TDO_TRY(tdo_plan_run(f->plan));
-        const float *logits = tdo_plan_output(f->plan, 0);
+        TDO_TRY(tdo_plan_run(f->inference.plan));
+        const float *logits = tdo_plan_output(f->inference.plan, 0);
         for (int64_t i = 0; i < n; i++) {
             const struct tdo_forward_row r = {.image = at + i,
                                               .row = f->row[i],

@@ -511,10 +511,17 @@ done:
     return err;
 }
 
+const char *tdo_network_precision(const struct tdo_network *n)
+{
+    return n->bf16 ? "bf16" : "f32";
+}
+
 tdo_err tdo_network_open(const tdo_config *c, const char *path,
                          const struct tdo_network_data *data, struct tdo_network *out)
 {
-    return open_network(c, path, data, false, out);
+    TDO_TRY(open_network(c, path, data, false, out));
+    out->bf16 = tdo_config_choice(c, "model.precision") == 1;
+    return TDO_OK;
 }
 
 tdo_err tdo_network_start(const tdo_config *c, const char *path,

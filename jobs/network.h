@@ -16,6 +16,7 @@ struct tdo_network {
     tdo_params *params;
     tdo_json *description; /* as it stands in the model file */
     bool foreign;          /* came from a file without a description */
+    bool bf16;             /* inference computes in bf16 (model.precision) */
 };
 
 /* The image that a network is for. */
@@ -51,6 +52,9 @@ struct tdo_build tdo_network_build_context(struct tdo_network *n, tdo_graph *g,
                                            enum tdo_norm_mode norm);
 /* Pixels [N,H,W,C] -> logits. */
 tdo_node tdo_network_logits(struct tdo_network *n, struct tdo_build *b, tdo_node pixels);
+
+/* "f32" or "bf16": what inference computes in. */
+const char *tdo_network_precision(const struct tdo_network *n);
 
 /* Make the parameter table by building the network once, and give the values their start. */
 TDO_MUST tdo_err tdo_network_init(struct tdo_network *n, uint32_t seed);

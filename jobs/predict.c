@@ -139,10 +139,11 @@ static tdo_err make_context(struct predicting *p)
     TDO_TRY(tdo_comm_agree(p->run.comm, tdo_network_hash(&p->net, &network)));
     snprintf(text, sizeof text,
              "predict noise=%d sigma=%.17g seed=%u split=%d skip=%lld n=%lld hash=%d "
-             "network=%llx data=%llx isa=%s",
+             "network=%llx data=%llx isa=%s precision=%s",
              (int)o->law, o->sigma, (unsigned)o->seed, (int)p->images.split,
              (long long)p->images.skip, (long long)o->n, (int)o->hash,
-             (unsigned long long)network, (unsigned long long)p->images.hash, p->run.isa);
+             (unsigned long long)network, (unsigned long long)p->images.hash, p->run.isa,
+             tdo_network_precision(&p->net));
     return tdo_run_context(&p->run, text, &p->sampling.context);
 }
 

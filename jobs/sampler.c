@@ -5,10 +5,10 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "jobs/inference.h"
 #include "mpi/lease.h"
 #include "mpi/ledger.h"
 #include "nn/base/log.h"
-#include "nn/graph/plan.h"
 
 enum { BLOCK = 512 }; /* draws of an item */
 
@@ -19,9 +19,7 @@ struct tdo_sampler {
     struct tdo_sampler_options o;
     int64_t pixels;
 
-    tdo_graph *g;
-    tdo_plan *plan;
-    tdo_node raw, keys;
+    struct tdo_inference inference;
 
     tdo_votes *votes;
     tdo_lease *lease;
@@ -73,27 +71,13 @@ static struct item item_at(const tdo_sampler *s, int64_t i)
 
 static tdo_err make_plan(tdo_sampler *s)
 {
-    const struct tdo_model_spec *spec = &s->net->spec;
     const struct tdo_noise noise = {
         .law = s->o.law,
         .sigma = s->o.sigma,
         .stream = {.seed = s->o.seed, .purpose = TDO_PURPOSE_ESTIMATE},
         .table = s->o.table};
-    TDO_TRY(tdo_graph_new(&s->g));
-    s->raw = tdo_op_input(s->g, "raw",
-                          TDO_SHAPE(s->o.batch, spec->height, spec->width, spec->channels));
-    s->keys = tdo_op_key(s->g, "keys", s->o.batch);
-    struct tdo_build *b = NULL;
-    TDO_TRY(tdo_memory_new(1, &b));
-    *b = tdo_network_build_context(s->net, s->g, TDO_NORM_RUNNING);
-    b->keys = s->keys;
-    tdo_node pixels = tdo_noise_add(s->g, &noise, s->raw, s->images->u8, s->keys);
-    tdo_node logits = tdo_network_logits(s->net, b, pixels);
-    tdo_memory_free(&b);
-    const struct tdo_plan_options options = {
-        .fast = true, .param = tdo_params_for_plan, .context = s->net->params};
-    TDO_TRY(tdo_plan_new(s->g, 1, &logits, &options, &s->plan));
-    tdo_plan_time(s->plan, s->o.profile);
+    TDO_TRY(tdo_inference_new(s->net, s->o.batch, s->images->u8, &noise, &s->inference));
+    tdo_plan_time(s->inference.plan, s->o.profile);
     return TDO_OK;
 }
 
@@ -266,13 +250,13 @@ static tdo_err count_row(tdo_sampler *s, int64_t i, const struct tdo_key *key, c
 static tdo_err run_batch(tdo_sampler *s)
 {
     const int classes = s->net->spec.classes;
-    const struct tdo_key *keys = tdo_plan_input(s->plan, s->keys);
+    const struct tdo_key *keys = tdo_plan_input(s->inference.plan, s->inference.keys);
     const double begin = tdo_log_now();
     if (s->filled == 0) {
         return TDO_OK;
     }
-    TDO_TRY(tdo_plan_run(s->plan));
-    const float *logits = tdo_plan_output(s->plan, 0);
+    TDO_TRY(tdo_plan_run(s->inference.plan));
+    const float *logits = tdo_plan_output(s->inference.plan, 0);
     const uint64_t each = (uint64_t)((tdo_log_now() - begin) * 1e9 / (double)s->filled);
     for (int64_t i = 0; i < s->filled; i++) {
         TDO_TRY(count_row(s, i, &keys[i], logits + i * classes));
@@ -285,8 +269,8 @@ static tdo_err run_batch(tdo_sampler *s)
 static tdo_err run_item(tdo_sampler *s, int64_t number)
 {
     const struct item found = item_at(s, number), *item = &found;
-    float *raw = tdo_plan_input(s->plan, s->raw);
-    struct tdo_key *keys = tdo_plan_input(s->plan, s->keys);
+    float *raw = tdo_plan_input(s->inference.plan, s->inference.raw);
+    struct tdo_key *keys = tdo_plan_input(s->inference.plan, s->inference.keys);
     TDO_TRY(load_image(s, item->image));
     for (int64_t draw = item->first; draw < item->end; draw++) {
         memcpy(raw + s->filled * s->pixels, s->image, (size_t)s->pixels * sizeof *raw);
@@ -394,8 +378,7 @@ void tdo_sampler_free(tdo_sampler **sampler)
 {
     tdo_sampler *s = *sampler;
     if (s) {
-        tdo_plan_free(&s->plan);
-        tdo_graph_free(&s->g);
+        tdo_inference_free(&s->inference);
         tdo_votes_free(&s->votes);
         tdo_lease_free(&s->lease);
         tdo_memory_free(&s->bytes);
@@ -431,5 +414,5 @@ const tdo_votes *tdo_sampler_votes(const tdo_sampler *s)
 
 void tdo_sampler_print(const tdo_sampler *s, FILE *to)
 {
-    tdo_plan_print(s->plan, to);
+    tdo_plan_print(s->inference.plan, to);
 }

@@ -263,7 +263,7 @@ static tdo_err train(struct tdo_job_context *c)
                  (long long)tdo_params_count(t->net.params, TDO_PARAM_WEIGHT),
                  (long long)t->order.rows, (long long)t->batch,
                  (int)tdo_config_int(c->config, "train.shards"), tdo_comm_size(c->comm),
-                 (double)tdo_trainer_bytes(t->trainer) * 1e-6);
+                 (double)tdo_plan_bytes(tdo_trainer_plan(t->trainer)) * 1e-6);
     TDO_GOTO(tdo_comm_agree(c->comm, all_steps(t)));
     TDO_GOTO(save(t));
     err = tdo_run_end(&t->run);

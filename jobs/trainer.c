@@ -263,9 +263,9 @@ void tdo_trainer_touch(tdo_trainer *t)
     tdo_plan_touch(t->plan);
 }
 
-int64_t tdo_trainer_bytes(const tdo_trainer *t)
+tdo_plan *tdo_trainer_plan(tdo_trainer *t)
 {
-    return tdo_plan_bytes(t->plan);
+    return t->plan;
 }
 
 struct tdo_range tdo_trainer_rows(const tdo_trainer *t, int64_t rows)

@@ -59,6 +59,6 @@ tdo_optim *tdo_trainer_optim(tdo_trainer *t);
 /* The network's parameters were written to. */
 void tdo_trainer_touch(tdo_trainer *t);
 
-int64_t tdo_trainer_bytes(const tdo_trainer *t); /* of the plan */
+tdo_plan *tdo_trainer_plan(tdo_trainer *t); /* of a shard; borrowed, for measuring */
 
 #endif

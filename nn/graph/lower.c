@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "nn/graph/ops.h"
+#include "nn/kernels/few.h"
 #include "nn/kernels/onednn.h"
 
 /* A convolution and what it swallows; the root is the last of the chain. */
@@ -170,6 +171,13 @@ static void describe(const struct lowering *l, const struct epilogue *e, union t
     }
 }
 
+/* The input gradient of a first layer has a kernel of its own, which packs nothing. */
+static bool few_channels(const struct lowering *l, tdo_node i)
+{
+    const struct tdo_graph_node *n = at(l, i);
+    return n->op == &tdo_row_conv_dx && tdo_few_takes(&n->attr.conv, &at(l, n->in[1])->shape);
+}
+
 /* Can this convolution run in bf16, whatever its result is? Then its operands are read as such. */
 static tdo_err choose_precision(struct lowering *l, struct epilogue *e)
 {
@@ -205,7 +213,8 @@ static tdo_err choose_convolutions(struct lowering *l)
         const struct tdo_op *op = at(l, i)->op;
         union tdo_attr attr;
         int64_t floats = 0;
-        if (l->uses[i] == 0 || (op != &tdo_row_conv && op != &tdo_row_conv_dx)) {
+        if (l->uses[i] == 0 || (op != &tdo_row_conv && op != &tdo_row_conv_dx) ||
+            few_channels(l, i)) {
             continue;
         }
         struct epilogue e = {.conv = i, .bias = TDO_NONE, .sum = TDO_NONE, .root = i};

@@ -5,6 +5,7 @@
  * the derivative of one with respect to an operand is the form with the third one filled in. */
 #include "nn/graph/ops.h"
 #include "nn/kernels/blas.h"
+#include "nn/kernels/few.h"
 #include "nn/kernels/onednn.h"
 #include "nn/kernels/reference.h"
 
@@ -132,7 +133,7 @@ const struct tdo_op tdo_row_conv_dx = {
     .shape = conv_dx_shape,
     .grad = conv_dx_grad,
     .reference = TDO_REFERENCE_PAIR(conv_dx),
-    .fast = {NULL, tdo_blas_conv_dx},
+    .fast = {tdo_few_conv_dx, tdo_blas_conv_dx},
     .flops = conv_dx_flops,
 };
 const struct tdo_op tdo_row_conv_dw = {

@@ -379,6 +379,15 @@ int64_t tdo_plan_bytes(const tdo_plan *p)
     return p->bytes;
 }
 
+int64_t tdo_plan_flops(const tdo_plan *p)
+{
+    int64_t flops = 0;
+    for (int s = p->prologue; s < p->steps; s++) {
+        flops += p->step[s].flops;
+    }
+    return flops;
+}
+
 int tdo_plan_missed(const tdo_plan *p)
 {
     return tdo_lower_missed(&p->lowered, p->outputs);

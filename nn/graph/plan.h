@@ -56,6 +56,7 @@ TDO_MUST tdo_err tdo_plan_run(tdo_plan *p);
 void tdo_plan_time(tdo_plan *p, bool on);
 
 int64_t tdo_plan_bytes(const tdo_plan *p); /* of the one block: peak of a run */
+int64_t tdo_plan_flops(const tdo_plan *p); /* of a run: multiply-adds times two, as counted */
 int tdo_plan_missed(const tdo_plan *p);    /* tdo_lower_missed */
 /* One line a node: shape, kernel, place, bytes, and with timing microseconds and GFLOP/s. */
 void tdo_plan_print(const tdo_plan *p, FILE *to);

@@ -105,21 +105,22 @@ class Block(nn.Module):
         return F.relu(self.bn2(self.conv2(y)) + self.downsample(x))
 
 
-class ResNet20(nn.Module):
-    """The cifar_resnet of locuslab/smoothing, by its names; channels 16, 32, 64 times width."""
+class ResNet(nn.Module):
+    """The cifar_resnet of locuslab/smoothing, by its names; channels 16, 32, 64 times width; 6
+    blocks + 2 layers: 3 blocks a stage are resnet20, 18 are resnet110."""
 
-    def __init__(self, shortcut, width=1, colours=3):
+    def __init__(self, shortcut="B", width=1, colours=3, blocks=3):
         super().__init__()
         before = round(16 * width)
         self.conv1 = nn.Conv2d(colours, before, 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(before)
         for stage, channels in enumerate((before, 2 * before, 4 * before)):
-            blocks = []
-            for block in range(3):
+            layer = []
+            for block in range(blocks):
                 stride = 2 if stage > 0 and block == 0 else 1
-                blocks.append(Block(before, channels, stride, shortcut))
+                layer.append(Block(before, channels, stride, shortcut))
                 before = channels
-            setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
+            setattr(self, f"layer{stage + 1}", nn.Sequential(*layer))
         self.fc = nn.Linear(before, 10)
 
     def forward(self, x):
@@ -173,15 +174,15 @@ def print_header(to, guard, tables):
 def golden():
     tables = []
     for name, model, size, channels in (("lenet", LeNet(), 28, 1),
-                                        ("resnet20_a", ResNet20("A"), 32, 3),
-                                        ("resnet20_b", ResNet20("B"), 32, 3)):
+                                        ("resnet20_a", ResNet("A"), 32, 3),
+                                        ("resnet20_b", ResNet("B"), 32, 3)):
         tables.append((name, logits(set_values(model), images(2, size, channels))))
     print_header(sys.stdout, "TDO_TESTS_TORCH_LOGITS_H", tables)
     return 0
 
 
 def fixture(directory):
-    model = set_values(ResNet20("B", 1 / 16))
+    model = set_values(ResNet("B", 1 / 16))
     save_file(model.state_dict(), f"{directory}/torch_resnet20.safetensors",
               metadata={"format": "pt"})
     mean, std = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
@@ -257,16 +258,16 @@ def check(build="build/release"):
     mean, std = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
     c.from_torch("lenet", LeNet(), 28, 1, "model.name=lenet")
     for shortcut in "AB":
-        c.from_torch(f"resnet20 {shortcut}", ResNet20(shortcut), 32, 3, "model.name=resnet20",
+        c.from_torch(f"resnet20 {shortcut}", ResNet(shortcut), 32, 3, "model.name=resnet20",
                      f"model.shortcut={shortcut}", mean=mean, std=std)
     for cast in (torch.float16, torch.bfloat16):
-        c.from_torch(f"resnet20 B in {cast}", ResNet20("B"), 32, 3, "model.name=resnet20",
+        c.from_torch(f"resnet20 B in {cast}", ResNet("B"), 32, 3, "model.name=resnet20",
                      mean=mean, std=std, cast=cast)
     c.run("testudo", "import", "import.format=glyphs", "import.out=glyphs.h5",
           "import.train=1000", "import.test=100")
     c.to_torch("lenet", LeNet())
-    c.to_torch("resnet20a", ResNet20("A", colours=1), "model.shortcut=A")
-    c.to_torch("resnet20b", ResNet20("B", colours=1))
+    c.to_torch("resnet20a", ResNet("A", colours=1), "model.shortcut=A")
+    c.to_torch("resnet20b", ResNet("B", colours=1))
     return 1 if c.failures else 0
 
 

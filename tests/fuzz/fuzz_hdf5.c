@@ -109,7 +109,7 @@ static hid_t choose_storage(struct fuzz *f, int rank)
         H5Pset_layout(list, H5D_COMPACT);
         break;
     case 3:
-        H5Pset_external(list, "external", 0, H5F_UNLIMITED);
+        H5Pset_external(list, "/dev/null", 0, H5F_UNLIMITED);
         break;
     default:
         break;

@@ -34,7 +34,7 @@ check "metrics.jsonl has a line an epoch" test "$(wc -l < run/metrics.jsonl)" -e
 # ---- the table from the votes ----------------------------------------------------------------
 must_equal <(head -n 1 run/votes.tsv) <(printf 'idx\tlabel\tselect\tcount\thash\n')
 must_equal <(head -n 1 run/certify.tsv) <(printf \
-    'idx\tlabel\tpredict\tradius\tcorrect\ttime\tp_lower\tn0\tn\tverdict\tslack\n')
+    'idx\tlabel\tpredict\tradius\tcorrect\ttime\tp_lower\tn0\tn\tverdict\tslack\tprecision\n')
 must_equal <(cut -f1,2 run/votes.tsv) <(cut -f1,2 run/certify.tsv)
 must_equal <(cut -f1 run/votes.tsv) <(printf '%s\n' idx 0 2 4 6 8 10 12 14)
 

@@ -70,3 +70,22 @@ check "another seed changes every hash" test "$(
     comm -12 <(cut -f5 zcnn.1/votes.tsv | sort) <(cut -f5 seed/votes.tsv | sort) | wc -l)" -eq 1
 votes draws 1 model.file=zcnn/model.safetensors "${real[@]}" certify.n=529
 must_differ zcnn.1/votes.tsv draws/votes.tsv
+
+# In bf16, where the processor has it: the same promises; other logits; and the file says so. A run
+# in one precision does not take up the votes of the other.
+bf16=(model.precision=bf16 "${resnet[@]}")
+run 1 evaluate run.dir=probe data.file=glyphs.h5 model.file=resnet20/model.safetensors \
+    model.precision=bf16
+if grep -q 'bf16 needs' err; then
+    must_have_failed 2 'bf16 needs oneDNN and a processor with'
+else
+    mv resnet20.1 f32
+    votes resnet20.1 1 model.file=resnet20/model.safetensors "${bf16[@]}"
+    must_differ f32/votes.tsv resnet20.1/votes.tsv
+    check "certify.tsv names the precision" test "$(grep -Ec 'bf16$' resnet20.1/certify.tsv)" -eq 2
+    same resnet20 narrow1 2 17 1 "${bf16[@]}"
+    same resnet20 narrow2 3 64 2 "${bf16[@]}"
+    rm f32/votes.tsv f32/certify.tsv
+    must_fail 2 'other settings' 1 certify run.dir=f32 data.file=glyphs.h5 \
+        model.file=resnet20/model.safetensors certify.hash=1 certify.sigma=0.25 "${bf16[@]}"
+fi

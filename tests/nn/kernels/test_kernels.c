@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "nn/kernels/blas.h"
+#include "nn/kernels/few.h"
 #include "nn/kernels/reference.h"
 #include "tests/nn/support.h"
 
@@ -93,7 +94,8 @@ static float *numbers(const tdo_shape *s, uint32_t seed)
 
 /* One kernel against the reference; scratch and results are full of NaN before, and the float
  * behind the scratch is not touched. */
-static double blas_gap(tdo_prepare_fn *prepare, tdo_kernel_fn *reference, struct tdo_call call)
+static double kernel_gap(tdo_prepare_fn *prepare, tdo_kernel_fn *reference,
+                         struct tdo_call call)
 {
     const int64_t n = tdo_shape_count(call.out_shape);
     struct tdo_kernel kernel = {0};
@@ -130,8 +132,8 @@ static double blas_gap(tdo_prepare_fn *prepare, tdo_kernel_fn *reference, struct
     return gap;
 }
 
-/* By name, as a plan may prefer oneDNN's. */
-static void blas_convolutions_agree(void)
+/* OpenBLAS and the kernel for few channels by name, as a plan may prefer oneDNN's. */
+static void convolutions_by_name_agree(void)
 {
     for (size_t k = 0; k < sizeof convolutions / sizeof *convolutions; k++) {
         union tdo_attr attr = {{0}};
@@ -144,15 +146,22 @@ static void blas_convolutions_agree(void)
             xd[0], tdo_kernel_places(xd[1], wd[2], c->stride[0], c->pad[0] + c->pad[2]),
             tdo_kernel_places(xd[2], wd[3], c->stride[1], c->pad[1] + c->pad[3]), wd[0]);
         const double gap[3] = {
-            blas_gap(tdo_blas_conv, tdo_reference_conv_f32,
-                     (struct tdo_call){
-                         .nin = 2, .in_shape = {&x, &w}, .out_shape = &y, .attr = &attr}),
-            blas_gap(tdo_blas_conv_dx, tdo_reference_conv_dx_f32,
-                     (struct tdo_call){
-                         .nin = 2, .in_shape = {&y, &w}, .out_shape = &x, .attr = &attr}),
-            blas_gap(tdo_blas_conv_dw, tdo_reference_conv_dw_f32,
-                     (struct tdo_call){
-                         .nin = 2, .in_shape = {&x, &y}, .out_shape = &w, .attr = &attr})};
+            kernel_gap(tdo_blas_conv, tdo_reference_conv_f32,
+                       (struct tdo_call){
+                           .nin = 2, .in_shape = {&x, &w}, .out_shape = &y, .attr = &attr}),
+            kernel_gap(tdo_blas_conv_dx, tdo_reference_conv_dx_f32,
+                       (struct tdo_call){
+                           .nin = 2, .in_shape = {&y, &w}, .out_shape = &x, .attr = &attr}),
+            kernel_gap(tdo_blas_conv_dw, tdo_reference_conv_dw_f32,
+                       (struct tdo_call){
+                           .nin = 2, .in_shape = {&x, &y}, .out_shape = &w, .attr = &attr})};
+        if (tdo_few_takes(c, &w)) {
+            const double few =
+                kernel_gap(tdo_few_conv_dx, tdo_reference_conv_dx_f32,
+                           (struct tdo_call){
+                               .nin = 2, .in_shape = {&y, &w}, .out_shape = &x, .attr = &attr});
+            CU_ASSERT_TRUE(few <= tolerance);
+        }
         if (!(gap[0] <= tolerance && gap[1] <= tolerance && gap[2] <= tolerance)) {
             printf("%s: %.1e, %.1e, %.1e\n", convolutions[k].name, gap[0], gap[1], gap[2]);
         }
@@ -304,7 +313,7 @@ static void sums_and_the_rest_agree(void)
 
 CU_TestInfo suite_tests[] = {
     {"convolutions and their gradients agree", convolutions_and_their_gradients_agree},
-    {"OpenBLAS convolutions and their gradients agree", blas_convolutions_agree},
+    {"OpenBLAS convolutions and their gradients agree", convolutions_by_name_agree},
     {"matrix products agree, transposed or not", matrix_products_agree},
     {"convolutions with bias, sum and activation agree", fused_convolutions_agree},
     {"poolings and their gradients agree", poolings_and_their_gradients_agree},

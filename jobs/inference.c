@@ -8,8 +8,7 @@ tdo_err tdo_inference_new(struct tdo_network *n, int64_t batch, bool u8,
     struct tdo_build *b = NULL;
     *out = (struct tdo_inference){.batch = batch};
     TDO_TRY(tdo_graph_new(&out->g));
-    out->raw =
-        tdo_op_input(out->g, "raw", TDO_SHAPE(batch, s->height, s->width, s->channels));
+    out->raw = tdo_op_input(out->g, "raw", TDO_SHAPE(batch, s->height, s->width, s->channels));
     out->keys = tdo_op_key(out->g, "keys", batch);
     TDO_TRY(tdo_memory_new(1, &b));
     *b = tdo_network_build_context(n, out->g, TDO_NORM_RUNNING);
@@ -18,10 +17,8 @@ tdo_err tdo_inference_new(struct tdo_network *n, int64_t batch, bool u8,
                             : tdo_noise_pixels(out->g, out->raw, u8);
     tdo_node logits = tdo_network_logits(n, b, pixels);
     tdo_memory_free(&b);
-    const struct tdo_plan_options options = {.fast = true,
-                                             .bf16 = n->bf16,
-                                             .param = tdo_params_for_plan,
-                                             .context = n->params};
+    const struct tdo_plan_options options = {
+        .fast = true, .bf16 = n->bf16, .param = tdo_params_for_plan, .context = n->params};
     return tdo_plan_new(out->g, 1, &logits, &options, &out->plan);
 }
 

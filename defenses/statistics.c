@@ -83,10 +83,12 @@ static tdo_err enclose(int64_t k, int64_t n, double alpha, double guess, double 
     if (*low > 0.0) {
         return TDO_OK;
     }
-    for (*low = *high; !le; step *= 16.0) {
+    *low = *high;
+    while (!le) {
         *high = *low;
         *low = step < 1.0 ? *low * (1.0 - step) : 0.0;
         TDO_TRY(tdo_exact_upper_tail_le(k, n, *low, alpha, &le));
+        step *= 16.0;
     }
     return TDO_OK;
 }

@@ -250,6 +250,7 @@ static tdo_err bench_train(struct benching *b, struct result *r)
 {
     const struct tdo_trainer_options o = tdo_train_step_options(b->config, true);
     const int ranks = tdo_comm_size(b->comm);
+    const int64_t before = tdo_memory_now();
     struct stepping s = {0};
     tdo_err err = TDO_OK;
     TDO_GOTO(tdo_trainer_new(b->comm, &b->net, &o, &s.trainer));
@@ -258,8 +259,10 @@ static tdo_err bench_train(struct benching *b, struct result *r)
     tdo_plan *plan = tdo_trainer_plan(s.trainer);
     r->gflops = r->rate * o.shards / ranks * (double)tdo_plan_flops(plan) * 1e-9;
     r->rate *= (double)o.batch / ranks;
-    snprintf(r->note, sizeof r->note, "batch %lld, %d shards, %.1f MB a plan",
-             (long long)o.batch, o.shards, (double)tdo_plan_bytes(plan) * 1e-6);
+    snprintf(r->note, sizeof r->note,
+             "batch %lld, %d shards; a step takes %.1f MB, the process grew by %.1f",
+             (long long)o.batch, o.shards, (double)tdo_trainer_bytes(s.trainer) * 1e-6,
+             (double)(tdo_memory_peak() - before) * 1e-6);
     err = show_nodes(b, train_step, &s, plan);
 done:
     tdo_trainer_free(&s.trainer);

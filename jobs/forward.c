@@ -153,7 +153,7 @@ int tdo_forward_place(const struct tdo_forward_row *r, int class)
     int before = 0;
     for (int k = 0; k < r->classes; k++) {
         before +=
-            r->logits[k] > r->logits[class] || (r->logits[k] == r->logits[class] && k < class);
+            r->logits[k] > r->logits[class] || (k < class && r->logits[k] == r->logits[class]);
     }
     return before;
 }

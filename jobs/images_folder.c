@@ -1,7 +1,6 @@
 /* Folders of image files. See images_folder.h. */
 #include "jobs/images_folder.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include <xxhash.h>
 
 #include "jobs/formats/image.h"
+#include "nn/base/file.h"
 #include "nn/base/memory.h"
 
 enum { PATH_ROOM = 4096, FIRST_ROOM = 64, RGB = 3 };
@@ -49,33 +49,24 @@ static tdo_err add_name(tdo_images_folder *f, const char *within, const char *na
     return TDO_OK;
 }
 
+struct place {
+    tdo_images_folder *folder;
+    const char *within;
+};
+
+static tdo_err take_name(void *user, const char *name)
+{
+    const struct place *p = user;
+    return add_name(p->folder, p->within, name);
+}
+
 /* Append the names in one directory, folders among them, but not the hidden ones. */
 static tdo_err list(tdo_images_folder *f, const char *within)
 {
     char path[PATH_ROOM];
-    tdo_err err = path_of(f, within, path);
-    DIR *directory = err == TDO_OK ? opendir(path) : NULL;
-    if (!directory) {
-        return err != TDO_OK ? err
-                             : TDO_FAIL(TDO_ERR_FILE, "%s: cannot be read as a folder: %s",
-                                        path, strerror(errno));
-    }
-    for (;;) {
-        errno = 0;
-        const struct dirent *entry = readdir(directory);
-        if (!entry && errno != 0) {
-            err = TDO_FAIL(TDO_ERR_FILE, "%s: cannot be read: %s", path, strerror(errno));
-        }
-        if (!entry) {
-            break;
-        }
-        if (entry->d_name[0] != '.') {
-            TDO_GOTO(add_name(f, within, entry->d_name));
-        }
-    }
-done:
-    closedir(directory);
-    return err;
+    struct place place = {f, within};
+    TDO_TRY(path_of(f, within, path));
+    return tdo_file_list(path, take_name, &place);
 }
 
 static int compare(const void *a, const void *b)

@@ -13,6 +13,11 @@ const struct tdo_job *const tdo_job_table[] = {
 #undef JOB
     NULL};
 
+const char *tdo_job_name(int i)
+{
+    return i < TDO_JOB_NUMBERS ? tdo_job_table[i]->name : NULL;
+}
+
 const struct tdo_job *tdo_job_find(const char *name)
 {
     for (int i = 0; tdo_job_table[i]; i++) {

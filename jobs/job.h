@@ -33,12 +33,14 @@ struct tdo_job_context {
 struct tdo_job {
     const char *name, *help;
     const char *word; /* what the argument without `=` is: "config", "table", "job" */
+    const char *(*words)(int i); /* what it can be, NULL past the end; NULL: a file */
     unsigned bit;
     bool alone;
     tdo_err (*run)(struct tdo_job_context *context);
 };
 
 extern const struct tdo_job *const tdo_job_table[];   /* NULL-ended */
+const char *tdo_job_name(int i);                      /* NULL past the end */
 const struct tdo_job *tdo_job_find(const char *name); /* NULL if absent */
 
 /* Every option of testudo (jobs/options.def). */

@@ -74,6 +74,11 @@ static const char *table_name(const void *context, int i)
     return tables[i].name;
 }
 
+static const char *table_or_end(int i)
+{
+    return i < TABLES ? tables[i].name : NULL;
+}
+
 static tdo_err list(struct tdo_job_context *c)
 {
     for (int i = 0; i < TABLES; i++) {
@@ -98,6 +103,7 @@ const struct tdo_job tdo_job_list = {
     .name = "list",
     .help = "print a table: models, defenses, certifiers, formats, options",
     .word = "table",
+    .words = table_or_end,
     .bit = TDO_JOB_list,
     .alone = true,
     .run = list,

@@ -12,7 +12,7 @@
 static const char *job_name(const void *context, int i)
 {
     (void)context;
-    return tdo_job_table[i]->name;
+    return tdo_job_name(i);
 }
 
 static tdo_err choose_job(int argc, char **argv, const struct tdo_job **job)

@@ -23,7 +23,7 @@ enum {
      .unit = (u),                                                                              \
      .jobs = (j),                                                                              \
      .help = (h)},
-#define INT(k, lo, hi, v, u, j, h) NUMBER(TDO_OPTION_INT, k, lo, hi, v, u, j, h)
+#define INT(k, lo, hi, v, u, j, h)  NUMBER(TDO_OPTION_INT, k, lo, hi, v, u, j, h)
 #define REAL(k, lo, hi, v, u, j, h) NUMBER(TDO_OPTION_REAL, k, lo, hi, v, u, j, h)
 #define CHOICE(k, c, v, j, h)                                                                  \
     {.key = (k),                                                                               \

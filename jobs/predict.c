@@ -205,7 +205,7 @@ static tdo_err p_value(int64_t k, int64_t n, double *value)
     bool covers = false;
     TDO_TRY(tdo_exact_upper_tail_log(k > n - k ? k : n - k, n, 0.5, &log_tail));
     at = 1.998 * exp(log_tail > -690 ? log_tail : -690);
-    for (; !covers; at *= 1.00004) {
+    while (!covers) {
         snprintf(text, sizeof text, "%.3e", at);
         const double before = *value;
         *value = strtod(text, NULL);
@@ -216,6 +216,7 @@ static tdo_err p_value(int64_t k, int64_t n, double *value)
         if (*value != before) {
             TDO_TRY(tdo_statistics_two_sided(k, n, *value, &covers));
         }
+        at *= 1.00004;
     }
     return TDO_OK;
 }

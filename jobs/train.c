@@ -170,8 +170,8 @@ static void describe_progress(const struct tdo_training *t, char *note, size_t s
 {
     const double rows = (double)t->count[TDO_TRAINING_ROWS];
     if (rows > 0) {
-        snprintf(note, size, "epoch %lld, loss %.4f, accuracy %.2f %%",
-                 (long long)((t->count[TDO_TRAINING_STEP] - 1) / t->steps_per_epoch + 1),
+        const int64_t epoch = (t->count[TDO_TRAINING_STEP] - 1) / t->steps_per_epoch + 1;
+        snprintf(note, size, "epoch %lld, loss %.4f, accuracy %.2f %%", (long long)epoch,
                  t->loss / rows, 100.0 * (double)t->count[TDO_TRAINING_CORRECT] / rows);
     }
 }
@@ -258,12 +258,12 @@ static tdo_err train(struct tdo_job_context *c)
     TDO_GOTO(open_all(c, t));
     tdo_log_root(TDO_LOG_INFO,
                  "train %s: %lld weights, %lld images, batch %lld in %d shards on %d ranks, "
-                 "%.1f MB a plan",
+                 "%.1f MB a step",
                  t->net.model->name,
                  (long long)tdo_params_count(t->net.params, TDO_PARAM_WEIGHT),
                  (long long)t->order.rows, (long long)t->batch,
                  (int)tdo_config_int(c->config, "train.shards"), tdo_comm_size(c->comm),
-                 (double)tdo_plan_bytes(tdo_trainer_plan(t->trainer)) * 1e-6);
+                 (double)tdo_trainer_bytes(t->trainer) * 1e-6);
     TDO_GOTO(tdo_comm_agree(c->comm, all_steps(t)));
     TDO_GOTO(save(t));
     err = tdo_run_end(&t->run);

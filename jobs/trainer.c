@@ -263,6 +263,14 @@ void tdo_trainer_touch(tdo_trainer *t)
     tdo_plan_touch(t->plan);
 }
 
+int64_t tdo_trainer_bytes(tdo_trainer *t)
+{
+    int64_t moments = 0;
+    (void)tdo_optim_state(t->optim, &moments);
+    return tdo_plan_bytes(t->plan) + tdo_gradients_bytes(t->gradients) +
+           moments * (int64_t)sizeof(float);
+}
+
 tdo_plan *tdo_trainer_plan(tdo_trainer *t)
 {
     return t->plan;

@@ -60,5 +60,7 @@ tdo_optim *tdo_trainer_optim(tdo_trainer *t);
 void tdo_trainer_touch(tdo_trainer *t);
 
 tdo_plan *tdo_trainer_plan(tdo_trainer *t); /* of a shard; borrowed, for measuring */
+/* What a rank holds for its steps, beside parameters and rows: plan, gradients, optimiser. */
+int64_t tdo_trainer_bytes(tdo_trainer *t);
 
 #endif

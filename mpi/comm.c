@@ -176,7 +176,7 @@ static void take_over(const struct sentence *first, int chosen)
     tdo_error_adopt(&r);
 }
 
-tdo_err tdo_comm_agree(tdo_comm *c, tdo_err err)
+tdo_err tdo_comm_agree_(tdo_comm *c, tdo_err err)
 {
     struct sentence first = {0}, said = {0};
     if (err != TDO_OK) {

@@ -48,7 +48,13 @@ const char *tdo_comm_library(void);
  * Costs one reduction of eight bytes when nothing failed; it is also a barrier.
  *
  * Ranks:   collective. */
-TDO_MUST tdo_err tdo_comm_agree(tdo_comm *c, tdo_err err);
+TDO_MUST tdo_err tdo_comm_agree_(tdo_comm *c, tdo_err err);
+TDO_MUST static inline tdo_err tdo_comm_agree(tdo_comm *c, tdo_err err)
+{
+    const tdo_err agreed = tdo_comm_agree_(c, err);
+    TDO_PROMISE(err == TDO_OK || agreed != TDO_OK);
+    return agreed;
+}
 
 /* Print the record of this thread unless tdo_comm_agree has done so: what a main program calls
  * at its end. Nothing is printed for TDO_OK. c may be NULL (no communicator yet).

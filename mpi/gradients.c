@@ -36,8 +36,8 @@ struct bucket {
 };
 
 struct tdo_gradients {
-    struct tdo_comm *comm; /* borrowed */
-    int64_t count, message;
+    struct tdo_comm *comm;         /* borrowed */
+    int64_t count, message, bytes; /* of slots, receive space and sum */
     int shards, buckets, slots, foreign;
     struct tdo_range owned;
     struct tdo_tree_node root;
@@ -175,6 +175,7 @@ static tdo_err allocate_slots(struct tdo_gradients *g)
                         (long long)g->count);
     }
     TDO_TRY(tdo_memory_new(stride * g->slots, &g->slot_block));
+    g->bytes = stride * g->slots * (int64_t)sizeof(float);
     for (int i = 0; i < g->slots; i++) {
         g->slot[i] = g->slot_block + i * stride;
     }
@@ -203,6 +204,7 @@ static tdo_err allocate_messages(struct tdo_gradients *g)
     TDO_TRY(tdo_memory_new(space, &g->space_block));
     TDO_TRY(tdo_memory_new(requests, &g->requests)); // NOLINT(bugprone-sizeof-expression)
     TDO_TRY(tdo_memory_new(g->count, &g->sum));
+    g->bytes += (space + g->count) * (int64_t)sizeof(float);
     float *at = g->space_block;
     MPI_Request *request = g->requests;
     for (int b = 0; b < g->buckets; b++) {
@@ -480,6 +482,11 @@ static void let_go(struct pending *pending)
             MPI_Request_free(r);
         }
     }
+}
+
+int64_t tdo_gradients_bytes(const tdo_gradients *g)
+{
+    return g->bytes;
 }
 
 void tdo_gradients_free(tdo_gradients **out)

@@ -94,6 +94,10 @@ TDO_MUST tdo_err tdo_gradients_poll(tdo_gradients *g);
  * Owner:   *sum is borrowed until the next begin; the caller may overwrite it. */
 TDO_MUST tdo_err tdo_gradients_end(tdo_gradients *g, float **sum);
 
+/* Bytes of slots, receive space and sum.
+ * Ranks:   not collective. */
+int64_t tdo_gradients_bytes(const tdo_gradients *g);
+
 /* NULL is fine. A step that was not ended is given up.
  * Ranks:   not collective. */
 void tdo_gradients_free(tdo_gradients **out);

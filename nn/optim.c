@@ -28,6 +28,11 @@ static bool decays(const struct tdo_optim_options *o, const struct tdo_param *p)
     return !p->no_decay && !(o->decay_kernels && p->shape.rank < 2);
 }
 
+static bool goes_on(const struct run *last, const struct tdo_param *e, float decay)
+{
+    return last->end == e->offset && !(last->decay < decay || last->decay > decay);
+}
+
 static tdo_err find_runs(tdo_optim *o, const tdo_params *p)
 {
     const int64_t entries = tdo_params_entries(p);
@@ -38,9 +43,8 @@ static tdo_err find_runs(tdo_optim *o, const tdo_params *p)
             continue;
         }
         const float decay = decays(&o->o, e) ? (float)o->o.weight_decay : 0;
-        struct run *last = o->runs ? &o->run[o->runs - 1] : NULL;
-        if (last && last->end == e->offset && !(last->decay < decay || last->decay > decay)) {
-            last->end += e->count;
+        if (o->runs > 0 && goes_on(&o->run[o->runs - 1], e, decay)) {
+            o->run[o->runs - 1].end += e->count;
         } else {
             o->run[o->runs++] = (struct run){e->offset, e->offset + e->count, decay};
         }

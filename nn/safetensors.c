@@ -264,8 +264,9 @@ tdo_err tdo_safetensors_open(const char *path, tdo_safetensors **out)
     tdo_err err = TDO_OK;
     *out = NULL;
     TDO_GOTO(tdo_memory_new(1, &f));
-    TDO_GOTO(tdo_memory_new((int64_t)strlen(path) + 1, &f->path));
-    strcpy(f->path, path);
+    const size_t length = strlen(path);
+    TDO_GOTO(tdo_memory_new((int64_t)length + 1, &f->path));
+    memcpy(f->path, path, length);
     TDO_GOTO(tdo_file_read(path, largest_file, &f->bytes, &f->size));
     TDO_GOTO(read_header(f));
     TDO_GOTO(read_tensors(f));

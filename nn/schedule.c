@@ -31,9 +31,11 @@ double tdo_schedule_rate(const struct tdo_schedule *s, int64_t step, int64_t cut
     switch (s->kind) {
     case TDO_SCHEDULE_CONSTANT:
         break;
-    case TDO_SCHEDULE_STEP:
-        rate *= pow(s->factor, (double)(step / (s->epoch_steps * s->every)));
+    case TDO_SCHEDULE_STEP: {
+        const int64_t stage = step / (s->epoch_steps * s->every);
+        rate *= pow(s->factor, (double)stage);
         break;
+    }
     case TDO_SCHEDULE_MULTISTEP:
         rate *= pow(s->factor, tdo_schedule_stage(s, step));
         break;

@@ -299,9 +299,9 @@ static void paint_digit(float canvas[PIXELS], const struct tdo_stream *stream,
     const struct digit *d = &digits[2 * pick(u[LABEL], CLASSES) + pick(u[STYLE], 2)];
     struct placement m = placement_of(u);
     struct pen pen = {between(u[PEN], 0.6f, 1.7f), between(u[INK], 0.6f, 1.0f)};
-    for (int s = 0; s < d->strokes; s++) {
+    for (int64_t s = 0; s < d->strokes; s++) {
         struct spot at[MAX_POINTS];
-        for (int i = 0; i < d->stroke[s].points; i++) {
+        for (int64_t i = 0; i < d->stroke[s].points; i++) {
             const float *move = &shake[2 * (s * MAX_POINTS + i)];
             struct spot p = {(float)d->stroke[s].point[i].x + between(move[0], -13.0f, 13.0f),
                              (float)d->stroke[s].point[i].y + between(move[1], -13.0f, 13.0f)};

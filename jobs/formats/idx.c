@@ -160,13 +160,14 @@ static tdo_err read_header(struct idx_file *f, int dims)
 {
     unsigned char head[4 * (1 + MAX_DIMS)];
     f->dims = dims;
-    f->header = 4 * (1 + dims);
+    f->header = INT64_C(4) * (1 + dims);
     TDO_TRY(read_bytes(f, 0, 4, head, "the magic number"));
     TDO_TRY(check_magic(f, head));
     TDO_TRY(read_bytes(f, 4, f->header - 4, head + 4, "the header"));
     f->row = 1;
-    for (int i = 0; i < dims; i++) {
-        f->size[i] = big_endian(head + 4 * (1 + i));
+    const unsigned char *at = head + 4;
+    for (int i = 0; i < dims; i++, at += 4) {
+        f->size[i] = big_endian(at);
         if (f->size[i] < 1 || (i > 0 && f->size[i] > MAX_SIDE)) {
             return TDO_FAIL(TDO_ERR_FORMAT,
                             "%s: dimension %d, at byte %d, is %lld: expected 1 to %lld",
@@ -286,6 +287,7 @@ static tdo_err read_rows(struct idx_file *f, int64_t first, int64_t n, void *out
 static tdo_err read_labels(struct idx_file *f, int64_t first, int64_t n, int32_t *y)
 {
     unsigned char window[LABEL_WINDOW];
+    TDO_ASSERT(f->row == 1);
     for (int64_t i = 0; i < n; i += LABEL_WINDOW) {
         int64_t part = n - i < LABEL_WINDOW ? n - i : LABEL_WINDOW;
         TDO_TRY(read_rows(f, first + i, part, window));

@@ -4,7 +4,6 @@
  * the text alone, so that it is the same where the text was received. */
 #include "jobs/formats/listing.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "nn/base/file.h"
 #include "nn/base/memory.h"
 
 enum { FIRST_ROOM = 1 << 16 };
@@ -79,37 +79,24 @@ static tdo_err sort(struct names *n)
     return TDO_OK;
 }
 
+static tdo_err take_name(void *user, const char *name)
+{
+    struct names *n = user;
+    n->count++;
+    return append(name, &n->text, &n->bytes, &n->room);
+}
+
 /* All names in a directory but the hidden ones. Owner: caller, names_free, also after an error. */
 static tdo_err list(const char *path, struct names *n)
 {
-    tdo_err err = TDO_OK;
     *n = (struct names){0};
-    DIR *directory = opendir(path);
-    if (!directory) {
-        return TDO_FAIL(TDO_ERR_FILE,
-                        "%s: cannot be read as a directory: %s (import.from must hold "
-                        "train/<class>/ and test/<class>/)",
-                        path, strerror(errno));
+    tdo_err err = tdo_file_list(path, take_name, n);
+    if (err == TDO_ERR_FILE) {
+        const struct tdo_error_record reason = *tdo_error_last();
+        err = TDO_FAIL(err, "%s (import.from must hold train/<class>/ and test/<class>/)",
+                       reason.message);
     }
-    for (;;) {
-        errno = 0;
-        const struct dirent *entry = readdir(directory);
-        if (!entry && errno != 0) {
-            err = TDO_FAIL(TDO_ERR_FILE, "%s: cannot be read: %s", path, strerror(errno));
-            goto done;
-        }
-        if (!entry) {
-            break;
-        }
-        if (entry->d_name[0] != '.') {
-            TDO_GOTO(append(entry->d_name, &n->text, &n->bytes, &n->room));
-            n->count++;
-        }
-    }
-    err = sort(n);
-done:
-    closedir(directory);
-    return err;
+    return err == TDO_OK ? sort(n) : err;
 }
 
 /* ---- the text ---- */

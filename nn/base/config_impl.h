@@ -14,11 +14,6 @@ enum {
     TDO_MAX_NUMBER = 64 /* bytes of a number in text */
 };
 
-/* A short text by value, for messages. */
-struct tdo_text {
-    char s[512];
-};
-
 struct tdo_value {
     const char *text;    /* as given, or the default; NULL while a required one is missing */
     int64_t integer;     /* of an INT; 0 or 1 of a BOOL; index of a CHOICE */
@@ -58,8 +53,6 @@ struct tdo_config {
 
 /* The shortest of the usual forms that reads back to the same number. */
 struct tdo_text tdo_option_number(double x);
-/* What an option takes, for messages and help: "an integer from 1 to 64 (rows)". */
-struct tdo_text tdo_option_expected(const struct tdo_option *o);
 /* TDO_ERR_CONFIG: at `where`, `key` is `shown`, which is not what the option takes. */
 TDO_MUST tdo_err tdo_option_fail(const char *where, const char *key, const char *shown,
                                  const struct tdo_option *o);

@@ -10,6 +10,7 @@ static _Thread_local struct tdo_error_record last;
 tdo_err tdo_error_set(tdo_err code, const char *file, int line, const char *function,
                       const char *format, ...)
 {
+    TDO_ASSERT(code != TDO_OK);
     last.code = code;
     last.file = file;
     last.line = line;

@@ -44,7 +44,7 @@ struct tdo_error_record {
     char message[1024];
 };
 
-/* Record an error at its origin and return its code. Use through TDO_FAIL. */
+/* Record an error at its origin and return its code, which is not TDO_OK. Use through TDO_FAIL. */
 TDO_MUST tdo_err tdo_error_set(tdo_err code, const char *file, int line, const char *function,
                                const char *format, ...) TDO_PRINTF(5, 6);
 
@@ -66,7 +66,23 @@ int tdo_error_exit_code(tdo_err code);
 /* Print a broken invariant and abort. Use through TDO_ASSERT. */
 __attribute__((noreturn)) void tdo_error_bug(const char *file, int line, const char *condition);
 
-#define TDO_FAIL(code, ...) tdo_error_set((code), __FILE__, __LINE__, __func__, __VA_ARGS__)
+/* What a function promises, for compilers and analysers that do not see its body. */
+#define TDO_PROMISE(condition)                                                                 \
+    do {                                                                                       \
+        if (!(condition)) {                                                                    \
+            __builtin_unreachable();                                                           \
+        }                                                                                      \
+    } while (0)
+
+/* The promise of tdo_error_set: a failure is never TDO_OK. */
+TDO_MUST static inline tdo_err tdo_error_never_ok_(tdo_err code)
+{
+    TDO_PROMISE(code != TDO_OK);
+    return code;
+}
+
+#define TDO_FAIL(code, ...)                                                                    \
+    tdo_error_never_ok_(tdo_error_set((code), __FILE__, __LINE__, __func__, __VA_ARGS__))
 
 #define TDO_TRY(call)                                                                          \
     do {                                                                                       \

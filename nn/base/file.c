@@ -6,6 +6,7 @@
  * there. */
 #include "nn/base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -186,4 +187,28 @@ bool tdo_file_exists(const char *path)
 {
     struct stat s;
     return stat(path, &s) == 0;
+}
+
+tdo_err tdo_file_list(const char *path, tdo_err (*visit)(void *user, const char *name),
+                      void *user)
+{
+    tdo_err err = TDO_OK;
+    DIR *directory = opendir(path);
+    if (!directory) {
+        return TDO_FAIL(TDO_ERR_FILE, "%s: cannot be read as a folder: %s", path,
+                        strerror(errno));
+    }
+    while (err == TDO_OK) {
+        errno = 0;
+        const struct dirent *entry = readdir(directory);
+        if (!entry) {
+            err = errno
+                      ? TDO_FAIL(TDO_ERR_FILE, "%s: cannot be read: %s", path, strerror(errno))
+                      : TDO_OK;
+            break;
+        }
+        err = entry->d_name[0] != '.' ? visit(user, entry->d_name) : TDO_OK;
+    }
+    closedir(directory);
+    return err;
 }

@@ -21,6 +21,11 @@ TDO_MUST tdo_err tdo_file_write(const char *path, const void *data, int64_t byte
 /* Create a directory and its parents; fine if it is there, or if others create it as well. */
 TDO_MUST tdo_err tdo_file_make_dir(const char *path);
 
+/* Hand the names in a directory, but the hidden ones, to `visit`, in any order. An error of visit
+ * ends it and is handed on. */
+TDO_MUST tdo_err tdo_file_list(const char *path, tdo_err (*visit)(void *user, const char *name),
+                               void *user);
+
 /* Is there anything under this name? */
 bool tdo_file_exists(const char *path);
 

@@ -31,7 +31,9 @@ int tdo_log_launched_rank(void)
     for (size_t i = 0; i < sizeof names / sizeof *names && !rank; i++) {
         rank = getenv(names[i]);
     }
-    return rank ? atoi(rank) : -1;
+    char *end = NULL;
+    const long number = rank ? strtol(rank, &end, 10) : -1;
+    return rank && (end == rank || *end != '\0') ? -1 : (int)number;
 }
 
 void tdo_log_set_level(enum tdo_log_level level)
@@ -49,7 +51,7 @@ static void print_line(const char *prefix, const char *format, va_list args)
         n = (int)sizeof line - 2;
     }
     line[n] = '\n';
-    fwrite(line, 1, (size_t)n + 1, stderr);
+    fwrite(line, 1, (size_t)n + 1, stderr); /* NOLINT(cert-err33-c): nowhere to complain */
 }
 
 void tdo_log_root(enum tdo_log_level level, const char *format, ...)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "nn/base/log.h"
 
@@ -31,6 +32,19 @@ int64_t tdo_memory_peak(void)
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * 1024 : 0;
 }
 
+int64_t tdo_memory_now(void)
+{
+    char line[128]; /* pages: of the address space, resident, ... */
+    long long resident = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (f) {
+        const char *second = fgets(line, sizeof line, f) ? strchr(line, ' ') : NULL;
+        resident = second ? strtoll(second, NULL, 10) : 0;
+        (void)fclose(f);
+    }
+    return (int64_t)resident * sysconf(_SC_PAGESIZE);
+}
+
 static void read_environment(void)
 {
     static atomic_flag done = ATOMIC_FLAG_INIT;
@@ -39,8 +53,8 @@ static void read_environment(void)
     }
     const char *k = getenv("TESTUDO_FAIL_ALLOC"), *rank = getenv("TESTUDO_FAIL_RANK");
     const int me = tdo_log_launched_rank();
-    if (k && (!rank || (me >= 0 && atoi(rank) == me))) {
-        tdo_memory_fail_after(atoll(k));
+    if (k && (!rank || (me >= 0 && strtol(rank, NULL, 10) == me))) {
+        tdo_memory_fail_after(strtoll(k, NULL, 10));
     }
 }
 

@@ -33,6 +33,8 @@ int64_t tdo_memory_count(void);
 /* The most memory that this process ever held, in bytes of resident pages; those of files that
  * were read or written without mapping them do not count. */
 int64_t tdo_memory_peak(void);
+/* What it holds now; 0 where the system does not say. */
+int64_t tdo_memory_now(void);
 
 typedef struct tdo_arena tdo_arena;
 TDO_MUST tdo_err tdo_arena_new(tdo_arena **out);

@@ -361,7 +361,7 @@ struct widths {
     unsigned jobs; /* that the table is for; 0: a row's table */
 };
 
-static const char *default_text(const struct tdo_option *o, unsigned jobs)
+const char *tdo_option_default(const struct tdo_option *o, unsigned jobs)
 {
     const bool required = !o->value && (jobs == 0 || (jobs & o->jobs & ~o->optional));
     return required ? "required" : o->value && *o->value ? o->value : "-";
@@ -376,7 +376,7 @@ static int wider(int width, const char *text, int widest)
 static void widen(struct widths *w, const struct tdo_option *o)
 {
     w->key = wider(w->key, o->key, WIDEST_KEY);
-    w->value = wider(w->value, default_text(o, w->jobs), WIDEST_DEFAULT);
+    w->value = wider(w->value, tdo_option_default(o, w->jobs), WIDEST_DEFAULT);
     w->expected = wider(w->expected, tdo_option_expected(o).s, WIDEST_EXPECTED);
 }
 
@@ -385,7 +385,7 @@ static void print_option(FILE *to, const char *indent, const struct widths *w,
                          const struct tdo_option *o)
 {
     fprintf(to, "%s%-*s  %-*s  %-*s  %s\n", indent, w->key, o->key, w->value,
-            default_text(o, w->jobs), w->expected, tdo_option_expected(o).s, o->help);
+            tdo_option_default(o, w->jobs), w->expected, tdo_option_expected(o).s, o->help);
 }
 
 static int prefix_length(const char *key)

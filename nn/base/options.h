@@ -47,6 +47,17 @@ struct tdo_schema {
     const struct tdo_option_list *lists;
 };
 
+/* A short text by value, for messages. */
+struct tdo_text {
+    char s[512];
+};
+
+/* What an option takes, for messages and help: "an integer from 1 to 64 (rows)". */
+struct tdo_text tdo_option_expected(const struct tdo_option *o);
+/* Its default for these jobs (0: in a row's table) as help shows it: "required" where the user
+ * must give it, "-" for none. */
+const char *tdo_option_default(const struct tdo_option *o, unsigned jobs);
+
 /* Print the option table for these jobs: key, default, what is expected (range, unit), help;
  * one section for each prefix, then the lists with the names of their rows. */
 void tdo_option_print(FILE *to, const struct tdo_schema *schema, unsigned jobs);

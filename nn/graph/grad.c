@@ -69,7 +69,7 @@ static void step(struct sweep *s, tdo_node y)
 {
     const struct tdo_graph_node node =
         *tdo_graph_at(s->g, y); /* a copy: building moves nodes */
-    bool want[TDO_MAX_IN];
+    bool want[TDO_MAX_IN] = {false};
     tdo_node gx[TDO_MAX_IN];
     for (int k = 0; k < node.nin; k++) {
         want[k] = operand_wanted(s, &node, k);

@@ -173,7 +173,10 @@ const struct tdo_graph_node *tdo_graph_at(const tdo_graph *g, tdo_node node)
 
 tdo_shape tdo_graph_shape(const tdo_graph *g, tdo_node node)
 {
-    return node == TDO_NONE ? (tdo_shape){0} : tdo_graph_at(g, node)->shape;
+    if (node == TDO_NONE) {
+        return (tdo_shape){0};
+    }
+    return tdo_graph_at(g, node)->shape;
 }
 
 tdo_node tdo_graph_name(tdo_graph *g, tdo_node node, const char *format, ...)

@@ -86,8 +86,8 @@ static int64_t packed_flops(const tdo_graph *g, const struct tdo_graph_node *n)
 {
     (void)g;
     const struct tdo_conv_pack *p = &n->attr.pack;
-    return 2 * p->x[0] * out_size(p, 0) * out_size(p, 1) * p->w[0] * p->w[1] * p->w[2] *
-           p->w[3];
+    return INT64_C(2) * p->x[0] * out_size(p, 0) * out_size(p, 1) * p->w[0] * p->w[1] *
+           p->w[2] * p->w[3];
 }
 
 /* The operand that is added to the result lies where the result will. */

@@ -142,11 +142,13 @@ static tdo_node binary(tdo_graph *g, const struct tdo_op *op, tdo_node a, tdo_no
     {                                                                                          \
         return unary(g, &tdo_row_##name, x, 0, 0);                                             \
     }
-#define UNARY2(name)                                                                           \
+/* NOLINTBEGIN(bugprone-macro-parentheses): a and b are names */
+#define UNARY2(name, a, b)                                                                     \
     tdo_node tdo_op_##name(tdo_graph *g, tdo_node x, double a, double b)                       \
     {                                                                                          \
         return unary(g, &tdo_row_##name, x, a, b);                                             \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 #define BINARY(name)                                                                           \
     tdo_node tdo_op_##name(tdo_graph *g, tdo_node a, tdo_node b)                               \
     {                                                                                          \
@@ -159,9 +161,9 @@ UNARY(tanh)
 UNARY(relu)
 UNARY(sign)
 UNARY(round)
-UNARY2(affine)
-UNARY2(clip)
-UNARY2(inside)
+UNARY2(affine, scale, shift)
+UNARY2(clip, low, high)
+UNARY2(inside, low, high)
 BINARY(add)
 BINARY(mul)
 BINARY(div)

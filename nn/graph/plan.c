@@ -153,7 +153,7 @@ static void leaf_buffer(tdo_plan *p, tdo_node i)
     p->buffer_of[i] = new_buffer(p, bytes_of(p, n), -1, FOREVER);
     if (n->op == &tdo_row_param && !p->options.full) {
         p->buffer[p->buffer_of[i]].outside =
-            (void *)(uintptr_t)p->options.param(p->options.context, n->attr.leaf.index);
+            (void *)p->options.param(p->options.context, n->attr.leaf.index);
     }
 }
 

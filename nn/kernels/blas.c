@@ -161,8 +161,8 @@ static void multiply(int64_t m, int64_t n, int64_t l, struct matrix a, struct ma
 {
     cblas_sgemm(CblasRowMajor, a.transposed ? CblasTrans : CblasNoTrans,
                 b.transposed ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)l,
-                1.0F, a.at, (blasint)a.step, b.at, (blasint)b.step, beta,
-                (float *)(uintptr_t)out.at, (blasint)out.step);
+                1.0F, a.at, (blasint)a.step, b.at, (blasint)b.step, beta, (float *)out.at,
+                (blasint)out.step);
 }
 
 /* The parts of an image that belong to one group, and the scratch. */

@@ -54,9 +54,9 @@ TDO_INLINE void tap(const struct few *f, const float *from, const float *w, cons
                     lanes *sum)
 {
     for (int64_t k = 0; k < f->K; k++) {
-        for (int b = 0; b < BLOCKS; b++) {
+        for (int64_t b = 0; b < BLOCKS; b++) {
             const lanes v = *(const loose *)(from + k * f->length + b * LANES);
-            for (int c = 0; c < C; c++) {
+            for (int64_t c = 0; c < C; c++) {
                 sum[c * BLOCKS + b] += v * w[k * C + c];
             }
         }
@@ -64,8 +64,8 @@ TDO_INLINE void tap(const struct few *f, const float *from, const float *w, cons
 }
 
 /* Pixels r + s l, first <= l < first + BLOCK, of line h. */
-TDO_INLINE void block(const struct few *f, int64_t h, int64_t r, int64_t first, const int C,
-                      float *gx)
+TDO_INLINE void fill_block(const struct few *f, int64_t h, int64_t r, int64_t first,
+                           const int C, float *gx)
 {
     lanes sum[MOST_CHANNELS * BLOCKS] = {{0}};
     float values[BLOCK];
@@ -90,7 +90,7 @@ TDO_INLINE void fill_line(const struct few *f, int64_t h, const int C, float *gx
 {
     for (int64_t r = 0; r < f->stride[1]; r++) {
         for (int64_t l = 0; r + l * f->stride[1] < f->W; l += BLOCK) {
-            block(f, h, r, l, C, gx);
+            fill_block(f, h, r, l, C, gx);
         }
     }
 }
@@ -146,9 +146,10 @@ static struct few few_of(const struct tdo_call *call)
 
 static void run(const struct tdo_call *call)
 {
-    static void (*const fill[])(const struct few *, int64_t, float *) = {line_of_1, line_of_2,
-                                                                         line_of_3, line_of_4};
+    static void (*const line_of[])(const struct few *, int64_t,
+                                   float *) = {line_of_1, line_of_2, line_of_3, line_of_4};
     const struct few f = few_of(call);
+    TDO_ASSERT(f.ring);
     pack(&f, call->in[1]);
     memset(f.ring, 0, (size_t)(f.KH * f.K * f.length) * sizeof *f.ring);
     for (int64_t n = 0; n < call->out_shape->dim[0]; n++) {
@@ -158,7 +159,7 @@ static void run(const struct tdo_call *call)
             while (turned < f.OH && turned * f.stride[0] <= h + f.pad[0]) {
                 turn(&f, gy, turned++);
             }
-            fill[f.C - 1](&f, h, (float *)call->out + (n * f.H + h) * f.W * f.C);
+            line_of[f.C - 1](&f, h, (float *)call->out + (n * f.H + h) * f.W * f.C);
         }
     }
 }

@@ -148,7 +148,7 @@ static void *address(const struct tdo_call *call, const struct primitive *p, int
     if (p->from[i] == FROM_SCRATCH) {
         return (unsigned char *)call->scratch + p->offset[i];
     }
-    return p->from[i] == FROM_OUT ? call->out : (void *)(uintptr_t)call->in[p->from[i]];
+    return p->from[i] == FROM_OUT ? call->out : (void *)call->in[p->from[i]];
 }
 
 static void execute(const struct tdo_call *call, struct primitive *p)

@@ -89,6 +89,7 @@ bool tdo_pointwise_blocks(const tdo_shape *small, const tdo_shape *large,
 }
 
 /* Copy elements [at, at+n) of a block-broadcast operand into a register. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): REAL is a type */
 #define LOAD(REAL)                                                                             \
     static void load_##REAL(REAL *r, const REAL *x, const struct tdo_program_load *how,        \
                             int64_t at, int64_t n)                                             \
@@ -110,6 +111,7 @@ bool tdo_pointwise_blocks(const tdo_shape *small, const tdo_shape *large,
             i += run;                                                                          \
         }                                                                                      \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 LOAD(float)
 LOAD(double)
 
@@ -131,6 +133,7 @@ static bool constant(const struct tdo_program_load *how, int64_t tile)
     return (how->period == 1) || (how->repeat == 1 && tile % how->period == 0);
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): REAL is a type, MEMBER a name */
 #define RUN(NAME, REAL, MEMBER)                                                                \
     void NAME(const struct tdo_call *call)                                                     \
     {                                                                                          \
@@ -160,5 +163,6 @@ static bool constant(const struct tdo_program_load *how, int64_t tile)
             }                                                                                  \
         }                                                                                      \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 RUN(tdo_pointwise_run32, float, f32)
 RUN(tdo_pointwise_run64, double, f64)

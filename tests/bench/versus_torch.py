@@ -2,12 +2,12 @@
 """The inner loops beside PyTorch's, in turns on one core.
 
     taskset -c 0 python3 tests/bench/versus_torch.py [--testudo build/release/testudo]
-        [--rounds 7] [--seconds 2] [certify|train ...] [resnet20|resnet110|vgg16 ...] [f32|bf16 ...]
+        [--rounds 7] [--seconds 2] [--batch 32] [certify|train ...] [resnet20|resnet110|vgg16 ...] [f32|bf16 ...]
 
 Every round runs each side once; what is printed is the median of the rounds, and of the ratios
 within a round, so that a slow minute of the machine hits both sides.
 
-certify: noise, forward pass, argmax, count, on 64 images of 32x32x3, as Cohen et al. 2019 do it
+certify: noise, forward pass, argmax, count, on batches of 32x32x3 images (--batch, both sides), as Cohen et al. 2019 do it
     (torch.randn, one batch after the other). PyTorch runs eager (channels-last, inference mode),
     frozen (TorchScript, optimize_for_inference) and compiled (torch.compile).
 train: forward, backward and SGD with momentum on batches of 128, eager (channels-last) and
@@ -27,7 +27,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch_models import ResNet
 
-BATCH, TRAIN_BATCH, SIGMA = 64, 128, 0.25
+TRAIN_BATCH, SIGMA = 128, 0.25
 RUNS = (("certify", "resnet20", "f32"), ("certify", "resnet20", "bf16"),
         ("certify", "resnet110", "f32"), ("certify", "resnet110", "bf16"),
         ("train", "resnet20", "f32"), ("train", "vgg16", "f32"))
@@ -66,13 +66,13 @@ def repeat(step, seconds):
 
 
 class Certify:
-    batch = BATCH
+    batch = 32
     forms = ("eager", "frozen", "compiled")
 
     def __init__(self, name, precision, form):
         self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         model = model_of(name).eval().to(dtype=self.dtype, memory_format=torch.channels_last)
-        self.x = torch.rand(BATCH, 3, 32, 32).to(memory_format=torch.channels_last)
+        self.x = torch.rand(self.batch, 3, 32, 32).to(memory_format=torch.channels_last)
         self.votes = torch.zeros(10, dtype=torch.int64)
         if form == "frozen":
             with torch.no_grad():
@@ -114,7 +114,7 @@ def ours(program, what, name, precision, seconds):
     """Images a second of testudo bench."""
     out = subprocess.run(
         [program, "bench", f"bench.what={what}", f"model.name={name}", "model.input=32,32,3",
-         f"model.precision={precision}", f"bench.seconds={seconds}", f"bench.batch={BATCH}",
+         f"model.precision={precision}", f"bench.seconds={seconds}", f"bench.batch={Certify.batch}",
          f"train.batch={TRAIN_BATCH}"],
         check=True, capture_output=True, text=True).stdout
     return float(re.search(rf"^{what}\s+([0-9.]+)", out, re.M).group(1))
@@ -148,10 +148,13 @@ def main():
     p.add_argument("--testudo", default="build/release/testudo")
     p.add_argument("--rounds", type=int, default=7)
     p.add_argument("--seconds", type=float, default=2)
+    p.add_argument("--batch", type=int, default=Certify.batch)
     p.add_argument("only", nargs="*", help="words that a run must have, one of each kind")
     o = p.parse_args()
+    Certify.batch = o.batch
     torch.set_num_threads(1)
-    print(f"# PyTorch {torch.__version__}; images a second, median of {o.rounds} rounds; "
+    print(f"# PyTorch {torch.__version__}; images a second, median of {o.rounds} rounds, "
+          f"batch {o.batch}; "
           "(x ratio) testudo to PyTorch, median within rounds")
     for run in RUNS:
         kinds = [{r[i] for r in RUNS} & set(o.only) for i in range(3)]

@@ -13,7 +13,7 @@ static void see(struct tdo_watch *w, int n, const double *value, const char *exp
     char got[32] = "";
     for (int i = 0; i < n; i++) {
         const struct tdo_watch_verdict v = tdo_watch_see(w, value[i]);
-        got[i] = v.keep && v.stop ? 'b' : v.keep ? 'k' : v.stop ? 's' : '.';
+        got[i] = ".ksb"[v.keep + 2 * v.stop];
     }
     CU_ASSERT_STRING_EQUAL(got, expected);
 }

@@ -112,8 +112,8 @@ static void remove_file(const char *path)
 static void check_rows(const tdo_dataset *d, int split, const int64_t *rows, int64_t n)
 {
     const struct tdo_dataset_info *info = tdo_dataset_info(d);
-    float x[20 * PIXELS], expected[20 * PIXELS];
-    int32_t y[20], expected_y[20];
+    float x[20 * PIXELS], expected[20 * PIXELS] = {0};
+    int32_t y[20], expected_y[20] = {0};
     ASSERT_OK(tdo_dataset_read(d, (enum tdo_split)split, rows, n, x, y));
     for (int64_t i = 0; i < n; i++) {
         char *to = (char *)expected + i * tdo_dataset_row_bytes(d);
@@ -231,7 +231,9 @@ static void bytes_are_a_function_of_contents(void)
         int64_t n = slurp(path, a, ROOM);
         CU_ASSERT(n > 1000 && n < ROOM);
         ASSERT_OK(tdo_comm_agree(runner_comm, TDO_OK));
-        sleep(k == 0);
+        if (k == 0) {
+            sleep(1);
+        }
         for (enum way way = ROOT_ALONE; way <= BACKWARDS; way++) {
             ASSERT_OK_FATAL(write_file(path, &info, way == ROOT_ALONE ? 3 : 1, way));
             CU_ASSERT(slurp(path, b, ROOM) == n && memcmp(a, b, (size_t)n) == 0);

@@ -162,7 +162,7 @@ for what in help 'help train' list 'list models' 'list defenses' 'list certifier
     check "'$what' prints to standard output only" test -s out -a ! -s err
 done
 run 1 help
-for job in import train certify evaluate predict list info help; do
+for job in import train certify evaluate predict bench list info help; do
     must_say "^  $job "
 done
 run 1 help certify

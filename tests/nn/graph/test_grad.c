@@ -315,7 +315,7 @@ static const struct grad_case cases[] = {
     TWO(bn_stats, norm, 0, S(4, 2, 2, 3), ANY, S(4), WEIGHTS)
     TWO(bn_stats, norm, 0, S(5, 3), ANY, S(5), WEIGHTS)
 #define NORM(row, k, x, n)                                                                       \
-    {&tdo_row_##row, k, norm, k == 1 ? 4 : 5,                                                    \
+    {&tdo_row_##row, k, norm, (k) == 1 ? 4 : 5,                                                  \
      {{x, ANY}, {S(3), ANY}, {S(3), ANY}, {S(n), WEIGHTS}, {x, ANY}}},
     NORM(bn_train, 1, S(4, 2, 2, 3), 4)
     NORM(bn_train, 1, S(5, 3), 5)

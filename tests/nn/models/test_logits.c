@@ -38,7 +38,8 @@ static void set_values(tdo_params *params)
         for (int64_t k = 0; k < e->count; k++) {
             const double u = probe_number(fnv(e->name), k);
             if (e->shape.rank > 1) {
-                v[k] = (float)(u * (2 / sqrt((double)(e->count / e->shape.dim[0]))));
+                const int64_t fan_in = e->count / e->shape.dim[0];
+                v[k] = (float)(u * (2 / sqrt((double)fan_in)));
             } else if (ends_with(e->name, "running_var")) {
                 v[k] = (float)(1 + 0.5 * u);
             } else {

@@ -10,8 +10,8 @@ i=0
 for class in Z a b; do
     kind=png
     [[ $class == a ]] && kind=jpg
-    "$paint" glyphs.h5 folder/train/$class $kind $((70 * i)) 130 4
-    "$paint" glyphs.h5 folder/test/$class $kind $((130 * (2 - i))) 40 4
+    paint_with "$paint" glyphs.h5 folder/train/$class $kind $((70 * i)) 130 4
+    paint_with "$paint" glyphs.h5 folder/test/$class $kind $((130 * (2 - i))) 40 4
     i=$((i + 1))
 done
 from=(import import.format=folder import.from=folder)

@@ -152,7 +152,7 @@ without_names() {
 }
 
 must_paint() {
-    check "paint $*" "$paint" glyphs.h5 "$@"
+    check "paint $*" paint_with "$paint" glyphs.h5 "$@"
 }
 
 must_paint png png 0 30

@@ -332,6 +332,33 @@ int tdo_scope_find(const struct tdo_scope *s, const char *key)
     return -1;
 }
 
+/* Bytes of the UTF-8 character at `c`; 0 if it is none. Source: RFC 3629, section 4. */
+static int utf8_length(const unsigned char *c)
+{
+    const int more = c[0] < 0x80 ? 0 : c[0] < 0xc2 ? -1 : c[0] < 0xe0 ? 1 : c[0] < 0xf0 ? 2 : 3;
+    const bool wrong = more < 0 || c[0] > 0xf4 || (c[0] == 0xe0 && c[1] < 0xa0) ||
+                       (c[0] == 0xed && c[1] > 0x9f) || (c[0] == 0xf0 && c[1] < 0x90) ||
+                       (c[0] == 0xf4 && c[1] > 0x8f);
+    for (int i = 1; !wrong && i <= more; i++) {
+        if ((c[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    return wrong ? 0 : more + 1;
+}
+
+/* Texts go into JSON records, which are UTF-8. */
+static bool is_utf8(const char *text)
+{
+    const unsigned char *c = (const unsigned char *)text;
+    int length = 1;
+    while (*c && length > 0) {
+        length = utf8_length(c);
+        c += length;
+    }
+    return length > 0;
+}
+
 /* The one way in for values, whatever their source. */
 tdo_err tdo_scope_set(tdo_arena *arena, struct tdo_scope *s, int i, const char *text,
                       const char *where)
@@ -341,6 +368,10 @@ tdo_err tdo_scope_set(tdo_arena *arena, struct tdo_scope *s, int i, const char *
     bool fits = false;
     if (!v.text) {
         return TDO_ERR_MEMORY;
+    }
+    if (!is_utf8(text)) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "%s: %s%s is no text in UTF-8", where, s->prefix,
+                        o->key);
     }
     TDO_TRY(parse_value(arena, o, &v, &fits));
     if (!fits) {

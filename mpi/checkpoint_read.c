@@ -126,13 +126,22 @@ static tdo_err check_others(hid_t file, const char *path,
     return TDO_OK;
 }
 
+/* Bytes of data that there are: no more than the file has, whatever a dataset claims to keep
+ * elsewhere. */
+static int64_t bytes_held(hid_t file, hid_t dataset)
+{
+    const hsize_t claimed = H5Dget_storage_size(dataset);
+    hsize_t whole = 0;
+    H5Fget_filesize(file, &whole);
+    return (int64_t)(claimed < whole ? claimed : whole);
+}
+
 static tdo_err read_part(hid_t file, const char *path, struct tdo_checkpoint_part *p)
 {
     hid_t d = H5I_INVALID_HID;
     const bool any = p->count < 0;
     tdo_err err = open_part(file, path, p, &d);
-    if (err == TDO_OK &&
-        (int64_t)H5Dget_storage_size(d) / tdo_checkpoint_size(p->type) < p->count) {
+    if (err == TDO_OK && bytes_held(file, d) / tdo_checkpoint_size(p->type) < p->count) {
         err = TDO_FAIL(TDO_ERR_FORMAT, "%s: part '%s' has no data for its %lld elements", path,
                        p->name, (long long)p->count);
     }

@@ -112,11 +112,7 @@ static tdo_err vote(void *context)
     TDO_TRY(tdo_plan_run(v->f.plan));
     const float *z = tdo_plan_output(v->f.plan, 0);
     for (int64_t i = 0; i < v->f.batch; i++, z += v->classes) {
-        int best = 0;
-        for (int k = 1; k < v->classes; k++) {
-            best = z[k] > z[best] ? k : best;
-        }
-        v->votes[best]++;
+        v->votes[tdo_inference_class(z, v->classes)]++;
     }
     return TDO_OK;
 }

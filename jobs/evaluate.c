@@ -85,16 +85,14 @@ static void write_table(FILE *to, const struct tdo_score *s)
 
 static tdo_err write_summary(const struct evaluating *e)
 {
-    char path[1024], hash[24], *text = NULL;
+    char path[1024], *text = NULL;
     const struct tdo_score *s = e->score;
     tdo_json *j = NULL;
     tdo_err err = TDO_OK;
     TDO_GOTO(tdo_json_object(&j));
     tdo_json_set_text(j, "split", tdo_dataset_split_name(e->images.split));
-    snprintf(hash, sizeof hash, "%016" PRIx64, e->images.hash);
-    tdo_json_set_text(j, "data", hash);
-    snprintf(hash, sizeof hash, "%016" PRIx64, e->network);
-    tdo_json_set_text(j, "network", hash);
+    tdo_json_set_hash(j, "data", e->images.hash);
+    tdo_json_set_hash(j, "network", e->network);
     tdo_json_set_text(j, "precision", tdo_network_precision(&e->net));
     tdo_json_set_int(j, "skip", e->images.skip);
     tdo_json_set_int(j, "images", s->rows);

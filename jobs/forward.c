@@ -160,11 +160,7 @@ int tdo_forward_place(const struct tdo_forward_row *r, int class)
 
 int tdo_forward_predict(const struct tdo_forward_row *r)
 {
-    int best = 0;
-    for (int k = 1; k < r->classes; k++) {
-        best = r->logits[k] > r->logits[best] ? k : best;
-    }
-    return best;
+    return tdo_inference_class(r->logits, r->classes);
 }
 
 double tdo_forward_loss(const struct tdo_forward_row *r, int class)
@@ -245,7 +241,7 @@ tdo_err tdo_forward_score(tdo_comm *comm, tdo_forward *f, const struct tdo_image
     if (err == TDO_OK) {
         err = tdo_forward_rows(f, im, tdo_forward_mine(comm, im), score_row, &s);
     }
-    TDO_GOTO(tdo_images_agree(comm, err));
+    TDO_GOTO(tdo_comm_agree_first(comm, err));
     /* A block is another rank's zero, so adding bit patterns hands each on as it is. */
     bits = s.sum + counts;
     memcpy(bits, s.blocks, (size_t)blocks * sizeof *bits);

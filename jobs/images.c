@@ -48,14 +48,6 @@ tdo_err tdo_images_read(const struct tdo_images *im, const int64_t *rows, int64_
     return im->read(im, rows, n, x, y);
 }
 
-tdo_err tdo_images_agree(tdo_comm *comm, tdo_err err)
-{
-    const int64_t rank = tdo_comm_rank(comm);
-    int64_t first = err != TDO_OK ? rank : INT64_MAX;
-    tdo_comm_min_i64(comm, &first, 1);
-    return tdo_comm_agree(comm, first == rank ? err : TDO_OK);
-}
-
 int64_t tdo_images_pixels(const struct tdo_images *im)
 {
     return im->height * im->width * im->channels;

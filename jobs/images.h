@@ -38,10 +38,6 @@ int64_t tdo_images_row(const struct tdo_images *im, int64_t i);
 TDO_MUST tdo_err tdo_images_read(const struct tdo_images *im, const int64_t *rows, int64_t n,
                                  void *x, int32_t *y);
 
-/* As tdo_comm_agree, where ranks went through neighbouring images: of the ranks that failed, only
- * the lowest is heard, so that the first bad image is told and no other. Ranks: collective. */
-TDO_MUST tdo_err tdo_images_agree(tdo_comm *comm, tdo_err err);
-
 int64_t tdo_images_pixels(const struct tdo_images *im);    /* H*W*C */
 int64_t tdo_images_row_bytes(const struct tdo_images *im); /* as read */
 

@@ -104,21 +104,17 @@ static tdo_err scan(tdo_images_folder *f)
 
 /* ---- images --------------------------------------------------------------------------------------- */
 
-/* The middle of RGB rows `from`, `stride` pixels wide, as the network wants it. Grey is Pillow's
- * formula, which leaves grey images as they are. */
+/* The middle of RGB rows `from`, `stride` pixels wide, as the network wants it. */
 static void cut(const struct tdo_images_folder_options *o, const uint8_t *from, int64_t height,
                 int64_t stride, uint8_t *x)
 {
     const int64_t top = (height - o->height) / 2, left = (stride - o->width) / 2;
-    for (int64_t h = 0; h < o->height; h++) {
+    for (int64_t h = 0; h < o->height; h++, x += o->width * o->channels) {
         const uint8_t *in = from + ((top + h) * stride + left) * RGB;
-        for (int64_t w = 0; w < o->width; w++, in += RGB) {
-            if (o->channels == 1) {
-                *x++ = (uint8_t)((19595 * in[0] + 38470 * in[1] + 7471 * in[2] + 32768) >> 16);
-            } else {
-                memcpy(x, in, RGB);
-                x += RGB;
-            }
+        if (o->channels == 1) {
+            tdo_image_grey(in, o->width, x);
+        } else {
+            memcpy(x, in, (size_t)(o->width * RGB));
         }
     }
 }
@@ -222,7 +218,7 @@ static tdo_err hash_all(tdo_comm *comm, const tdo_images_folder *f, struct tdo_i
     const int64_t size = tdo_comm_size(comm), rank = tdo_comm_rank(comm);
     uint64_t sum = 0, names = 0;
     tdo_err err = hash_share(im, im->rows * rank / size, im->rows * (rank + 1) / size, &sum);
-    TDO_TRY(tdo_images_agree(comm, err));
+    TDO_TRY(tdo_comm_agree_first(comm, err));
     tdo_comm_sum_u64(comm, &sum, 1);
     for (int64_t i = 0; i < f->count; i++) { /* of this rank: all must see the same */
         names = XXH64(f->name[i], strlen(f->name[i]) + 1, names);

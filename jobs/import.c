@@ -136,22 +136,12 @@ static tdo_err copy_window(struct importing *m, enum tdo_source_split from, enum
     return tdo_dataset_write(m->writer, to, first, n, m->x, m->y);
 }
 
-/* Of several windows with errors the first one counts: the message is that of any number of
- * ranks. Ranks: collective. */
-static tdo_err agree_on_first(tdo_comm *comm, tdo_err err)
-{
-    const int64_t me = tdo_comm_rank(comm);
-    int64_t first = err != TDO_OK ? me : INT64_MAX;
-    tdo_comm_min_i64(comm, &first, 1);
-    return tdo_comm_agree(comm, me == first ? err : TDO_OK);
-}
-
 static tdo_err copy_split(struct importing *m, enum tdo_source_split from, enum tdo_split to)
 {
     const int64_t rows = m->info.rows[from], turn = m->window * m->readers;
     for (int64_t first = 0; first < rows; first += turn) {
         const int64_t mine = first + m->window * tdo_comm_rank(m->comm);
-        TDO_TRY(agree_on_first(m->comm, copy_window(m, from, to, mine)));
+        TDO_TRY(tdo_comm_agree_first(m->comm, copy_window(m, from, to, mine)));
         m->done += rows - first < turn ? rows - first : turn;
         tdo_progress_show(&m->progress, m->done, NULL);
     }

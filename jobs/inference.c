@@ -27,3 +27,12 @@ void tdo_inference_free(struct tdo_inference *f)
     tdo_plan_free(&f->plan);
     tdo_graph_free(&f->g);
 }
+
+int tdo_inference_class(const float *logits, int classes)
+{
+    int best = 0;
+    for (int k = 1; k < classes; k++) {
+        best = logits[k] > logits[best] ? k : best;
+    }
+    return best;
+}

@@ -20,4 +20,7 @@ TDO_MUST tdo_err tdo_inference_new(struct tdo_network *n, int64_t batch, bool u8
                                    const struct tdo_noise *noise, struct tdo_inference *out);
 void tdo_inference_free(struct tdo_inference *f);
 
+/* The class of a row: the lowest index of a largest logit. logits [classes], none of them NaN. */
+int tdo_inference_class(const float *logits, int classes);
+
 #endif

@@ -187,8 +187,8 @@ static tdo_err predict_plain(struct predicting *p)
     struct tdo_progress progress;
     tdo_progress_start(&progress, "predict", "images", p->images.count, 0);
     tdo_forward_show(p->forward, &progress);
-    TDO_TRY(
-        tdo_images_agree(comm, tdo_forward_rows(p->forward, &p->images, mine, answer_row, p)));
+    TDO_TRY(tdo_comm_agree_first(
+        comm, tdo_forward_rows(p->forward, &p->images, mine, answer_row, p)));
     share_answers(p);
     tdo_run_note(&p->run, "images_per_second",
                  (double)p->images.count / (tdo_log_now() - progress.started));

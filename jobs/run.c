@@ -27,21 +27,17 @@ tdo_err tdo_run_path(const struct tdo_run *run, const char *name, char *text, si
 static tdo_err agree_on_core(tdo_comm *comm)
 {
     char root[64];
-    const int64_t me = tdo_comm_rank(comm);
     snprintf(root, sizeof root, "%s", tdo_blas_core());
     tdo_comm_broadcast(comm, root, (int64_t)sizeof root);
-    const bool equal = strncmp(root, tdo_blas_core(), sizeof root - 1) == 0;
-    int64_t first = equal ? INT64_MAX : me;
-    tdo_comm_min_i64(comm, &first, 1);
-    if (first == me) {
-        return TDO_FAIL(
-            TDO_ERR_CONFIG,
-            "OpenBLAS has kernels for %s here, but for %s on rank 0, and this build "
-            "has no oneDNN: ranks on processors of one kind expected, or "
-            "OPENBLAS_CORETYPE set to the same core on all",
-            tdo_blas_core(), root);
+    tdo_err err = TDO_OK;
+    if (strncmp(root, tdo_blas_core(), sizeof root - 1) != 0) {
+        err = TDO_FAIL(TDO_ERR_CONFIG,
+                       "OpenBLAS has kernels for %s here, but for %s on rank 0, and this build "
+                       "has no oneDNN: ranks on processors of one kind expected, or "
+                       "OPENBLAS_CORETYPE set to the same core on all",
+                       tdo_blas_core(), root);
     }
-    return TDO_OK;
+    return tdo_comm_agree_first(comm, err);
 }
 
 /* Ranks of one job use the instruction set that all of them have. */
@@ -57,7 +53,7 @@ static tdo_err agree_on_machine(struct tdo_run *run, int threads)
         return TDO_OK;
     }
     run->isa = tdo_blas_core();
-    return tdo_comm_agree(run->comm, agree_on_core(run->comm));
+    return agree_on_core(run->comm);
 }
 
 static void set_time(tdo_json *j, const char *key)

@@ -118,10 +118,9 @@ static uint64_t hash_of(tdo_sampler *s, const struct tdo_key *key, const float *
     return XXH64(s->message, sizeof head + bytes, 0);
 }
 
-/* The lowest index of a largest logit; a logit that is no number never votes. */
+/* A logit that is no number never votes. */
 static tdo_err vote_of(const struct tdo_key *key, const float *z, int classes, int *vote)
 {
-    *vote = 0;
     for (int k = 0; k < classes; k++) {
         if (isnan(z[k])) {
             return TDO_FAIL(TDO_ERR_NUMERIC, "image %llu, %s draw %u: logit %d is not a number",
@@ -129,8 +128,8 @@ static tdo_err vote_of(const struct tdo_key *key, const float *z, int classes, i
                             key->purpose == TDO_PURPOSE_SELECT ? "selection" : "estimation",
                             (unsigned)key->draw, k);
         }
-        *vote = z[k] > z[*vote] ? k : *vote;
     }
+    *vote = tdo_inference_class(z, classes);
     return TDO_OK;
 }
 

@@ -186,19 +186,14 @@ static tdo_err settings(const tdo_config *c, const struct tdo_training *t, tdo_j
 
 static tdo_err context_text(const tdo_config *c, struct tdo_training *t, char **text)
 {
-    char hash[32];
     uint64_t network = 0;
     tdo_json *all = NULL;
     tdo_err err = TDO_OK;
-    const uint64_t numbers[] = {tdo_dataset_info(t->data)->hash, t->validation.images.hash};
     TDO_GOTO(settings(c, t, &all));
     TDO_GOTO(tdo_network_hash(&t->net, &network));
-    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)network);
-    tdo_json_set_text(all, "start", hash);
-    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)numbers[0]);
-    tdo_json_set_text(all, "data", hash);
-    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)numbers[1]);
-    tdo_json_set_text(all, "validation", hash);
+    tdo_json_set_hash(all, "start", network);
+    tdo_json_set_hash(all, "data", tdo_dataset_info(t->data)->hash);
+    tdo_json_set_hash(all, "validation", t->validation.images.hash);
     tdo_json_set_text(all, "isa", t->run.isa);
     err = tdo_json_text(all, 0, text);
 done:

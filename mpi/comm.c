@@ -203,6 +203,13 @@ tdo_err tdo_comm_agree_(tdo_comm *c, tdo_err err)
     return (tdo_err)first.code;
 }
 
+tdo_err tdo_comm_agree_first(tdo_comm *c, tdo_err err)
+{
+    int64_t first = err != TDO_OK ? c->rank : INT64_MAX;
+    tdo_comm_min_i64(c, &first, 1);
+    return tdo_comm_agree(c, first == c->rank ? err : TDO_OK);
+}
+
 void tdo_comm_report(const tdo_comm *c, tdo_err err)
 {
     (void)c;

@@ -56,6 +56,12 @@ TDO_MUST static inline tdo_err tdo_comm_agree(tdo_comm *c, tdo_err err)
     return agreed;
 }
 
+/* The same where ranks went through neighbouring parts of one whole: of those that failed only the
+ * lowest is heard, so the message is that of any number of ranks.
+ *
+ * Ranks:   collective. */
+TDO_MUST tdo_err tdo_comm_agree_first(tdo_comm *c, tdo_err err);
+
 /* Print the record of this thread unless tdo_comm_agree has done so: what a main program calls
  * at its end. Nothing is printed for TDO_OK. c may be NULL (no communicator yet).
  * Ranks:   not collective. */

@@ -38,35 +38,10 @@ done:
     return err;
 }
 
-/* Grey of n pixels. */
-static void to_grey(const uint8_t *rgb, int64_t n, uint8_t *grey)
+void tdo_image_grey(const uint8_t *rgb, int64_t n, uint8_t *grey)
 {
     for (int64_t i = 0; i < n; i++, rgb += 3) {
         grey[i] =
             (uint8_t)((19595u * rgb[0] + 38470u * rgb[1] + 7471u * rgb[2] + 32768u) >> 16);
     }
-}
-
-tdo_err tdo_image_load(const char *path, int64_t height, int64_t width, int64_t channels,
-                       uint8_t *pixels)
-{
-    struct tdo_image image = {0};
-    uint8_t *rgb = NULL;
-    tdo_err err = TDO_OK;
-    if (channels != 1 && channels != 3) {
-        return TDO_FAIL(TDO_ERR_SHAPE, "%s: an image file has 1 or 3 channels, not %lld", path,
-                        (long long)channels);
-    }
-    TDO_GOTO(tdo_image_read(path, &image));
-    if (channels == 3) {
-        TDO_GOTO(tdo_image_fit(&image, height, width, pixels));
-        goto done;
-    }
-    TDO_GOTO(tdo_memory_new(height * width * 3, &rgb));
-    TDO_GOTO(tdo_image_fit(&image, height, width, rgb));
-    to_grey(rgb, height * width, pixels);
-done:
-    tdo_memory_free(&rgb);
-    tdo_image_free(&image);
-    return err;
 }

@@ -35,13 +35,9 @@ TDO_MUST tdo_err tdo_image_jpeg(const char *path, const uint8_t *data, int64_t b
 TDO_MUST tdo_err tdo_image_fit(const struct tdo_image *in, int64_t height, int64_t width,
                                uint8_t *pixels);
 
-/* One file as a model wants it: decoded, fitted, and grey if it has one channel.
- * Shapes: pixels [height,width,channels]; channels is 1 or 3.
- * Errors: TDO_ERR_FILE, TDO_ERR_FORMAT naming file and place, TDO_ERR_MEMORY; TDO_ERR_SHAPE for
- *         other channels.
- * Source: grey is Pillow's: (19595 R + 38470 G + 7471 B) / 65536, rounded. */
-TDO_MUST tdo_err tdo_image_load(const char *path, int64_t height, int64_t width,
-                                int64_t channels, uint8_t *pixels);
+/* Grey of n pixels, as Pillow has it: (19595 R + 38470 G + 7471 B) / 65536, rounded; grey images
+ * stay as they are. Shapes: rgb [n,3], grey [n]. */
+void tdo_image_grey(const uint8_t *rgb, int64_t n, uint8_t *grey);
 
 /* Pixels for width x height, for the decoders. Errors: TDO_ERR_FORMAT for impossible sizes. */
 TDO_MUST tdo_err tdo_image_new(const char *path, int64_t width, int64_t height,

@@ -5,6 +5,7 @@
  * text of the tree reports it. */
 #include "nn/base/json.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -151,6 +152,13 @@ static void put_tree(tdo_json *j, const char *key, tdo_json **value)
 void tdo_json_set_text(tdo_json *j, const char *key, const char *value)
 {
     put_text(j, key, value);
+}
+
+void tdo_json_set_hash(tdo_json *j, const char *key, uint64_t value)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%016" PRIx64, value);
+    put_text(j, key, text);
 }
 
 void tdo_json_set_int(tdo_json *j, const char *key, int64_t value)

@@ -27,6 +27,8 @@ void tdo_json_free(tdo_json **j); /* NULL is fine */
 
 void tdo_json_set_text(tdo_json *j, const char *key, const char *value); /* NULL becomes null */
 void tdo_json_set_int(tdo_json *j, const char *key, int64_t value);
+void tdo_json_set_hash(tdo_json *j, const char *key,
+                       uint64_t value);                             /* 16 hex digits, a text */
 void tdo_json_set_real(tdo_json *j, const char *key, double value); /* NaN, inf: null */
 void tdo_json_set_bool(tdo_json *j, const char *key, bool value);
 /* Moves *value into j and sets it to NULL; views of it stay valid. A NULL or failed *value

@@ -184,7 +184,7 @@ static tdo_err choose_precision(struct lowering *l, struct epilogue *e)
     union tdo_attr attr;
     int64_t floats[2] = {0};
     describe(l, e, &attr);
-    for (int k = 0; l->bf16 && !attr.pack.adjoint && k < 2; k++) {
+    for (int k = 0; k < 2; k++) {
         attr.pack.narrow = k ? TDO_NARROW_IN | TDO_NARROW_OUT : TDO_NARROW_IN;
         TDO_TRY(tdo_onednn_pack_floats(&attr.pack, &floats[k]));
     }
@@ -221,7 +221,9 @@ static tdo_err choose_convolutions(struct lowering *l)
         if (op == &tdo_row_conv) {
             e = find_epilogue(l, i);
         }
-        TDO_TRY(choose_precision(l, &e));
+        if (l->bf16 && op == &tdo_row_conv) {
+            TDO_TRY(choose_precision(l, &e));
+        }
         describe(l, &e, &attr);
         TDO_TRY(tdo_onednn_pack_floats(&attr.pack, &floats));
         if (floats > 0) {

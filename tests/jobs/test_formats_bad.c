@@ -420,21 +420,23 @@ static void test_cases(void)
 static void test_load(void)
 {
     uint8_t rgb[8 * 12 * 3], grey[8 * 12], one[SIDE * SIDE * 3];
+    struct tdo_image image;
     make_set("folder");
-    ASSERT_OK_FATAL(tdo_image_load(path_of(PNG), SIDE, SIDE, 3, one)); /* as it is */
+    ASSERT_OK_FATAL(tdo_image_read(path_of(PNG), &image));
+    ASSERT_OK_FATAL(tdo_image_fit(&image, SIDE, SIDE, one)); /* as it is */
     for (unsigned i = 0; i < sizeof one; i++) {
         CU_ASSERT_EQUAL(one[i], (uint8_t)(i * i * 2477 >> 4));
     }
-    ASSERT_OK_FATAL(tdo_image_load(path_of(PNG), 8, 12, 3, rgb));
-    ASSERT_OK_FATAL(tdo_image_load(path_of(PNG), 8, 12, 1, grey));
+    ASSERT_OK_FATAL(tdo_image_fit(&image, 8, 12, rgb));
+    tdo_image_grey(rgb, (int64_t)8 * 12, grey);
+    tdo_image_free(&image);
     int off = 0;
     for (int i = 0; i < 8 * 12; i++) {
         double want = 0.299 * rgb[3 * i] + 0.587 * rgb[3 * i + 1] + 0.114 * rgb[3 * i + 2];
         off += (double)grey[i] > want + 0.51 || (double)grey[i] < want - 0.51;
     }
     CU_ASSERT_EQUAL(off, 0);
-    CU_ASSERT_EQUAL(tdo_image_load(path_of(PNG), 8, 8, 2, rgb), TDO_ERR_SHAPE);
-    CU_ASSERT_EQUAL(tdo_image_load(path_of("none.png"), 8, 8, 3, rgb), TDO_ERR_FILE);
+    CU_ASSERT_EQUAL(tdo_image_read(path_of("none.png"), &image), TDO_ERR_FILE);
     CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, "none.png"));
     char command[100];
     snprintf(command, sizeof command, "rm -rf -- '%s'", directory);

@@ -98,6 +98,26 @@ static void worst_code_wins(void)
     CU_ASSERT_EQUAL(lines, size() < 3 ? size() : 3); /* three different sentences */
 }
 
+/* Every rank from `bad` on fails, later ones worse: only `bad` is heard. */
+static void first_rank_counts(void)
+{
+    for (int bad = 0; bad < size(); bad++) {
+        char text[2048], sentence[64];
+        tdo_error_clear();
+        snprintf(sentence, sizeof sentence, "image %d is bad", rank());
+        const tdo_err code = rank() > bad ? TDO_ERR_NUMERIC : TDO_ERR_FILE;
+        tdo_err mine = rank() >= bad ? TDO_FAIL(code, "%s", sentence) : TDO_OK;
+        capture();
+        tdo_err err = tdo_comm_agree_first(runner_comm, mine);
+        int64_t lines = captured(text);
+        snprintf(sentence, sizeof sentence, "image %d is bad", bad);
+        CU_ASSERT_EQUAL(err, TDO_ERR_FILE);
+        CU_ASSERT_EQUAL(lines, 1);
+        CU_ASSERT_EQUAL(strstr(text, sentence) != NULL, rank() == bad);
+    }
+    CU_ASSERT_EQUAL(tdo_comm_agree_first(runner_comm, TDO_OK), TDO_OK);
+}
+
 static void same_sentence_once(void)
 {
     char text[2048];
@@ -204,6 +224,7 @@ CU_TestInfo suite_tests[] = {
     {"agreeing that nothing failed prints nothing", nothing_failed},
     {"if one rank fails, all return its code and it alone prints", one_failed},
     {"agree returns the worst code on every rank", worst_code_wins},
+    {"of neighbouring parts only the first that failed is heard", first_rank_counts},
     {"a sentence that all ranks share is printed once, by the lowest", same_sentence_once},
     {"agreeing again on an agreed error prints nothing", second_agreement_is_silent},
     {"report prints a record that was not printed, once", report_prints_once},

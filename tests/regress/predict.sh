@@ -227,6 +227,10 @@ refused() {
 
 refused 2 'predict.from and data.file are missing'
 refused 1 'nowhere: cannot be read as a folder' predict.from=nowhere
+must_work 1 import import.format=moons import.out=moons.h5 import.train=20 import.test=4
+must_work 1 train run.dir=moons data.file=moons.h5 model.name=mlp
+refused 2 'files have 1 or 3 channels, the network is for 2' predict.from=png \
+    model.file=moons/model.safetensors
 mkdir empty
 refused 2 'empty: no files there' predict.from=empty
 head -c 200 png/011.png > cut.png

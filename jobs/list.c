@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "attacks/attack.h"
 #include "defenses/certifier.h"
 #include "defenses/defense.h"
 #include "jobs/formats/formats.h"
@@ -23,6 +24,15 @@ static void list_defenses(void)
         const struct tdo_defense *d = tdo_defense_table[i];
         print_row(d->name, d->help, d->cite);
         tdo_option_print_rows(stdout, d->options, "    ");
+    }
+}
+
+static void list_attacks(void)
+{
+    for (int i = 0; tdo_attack_table[i]; i++) {
+        const struct tdo_attack *a = tdo_attack_table[i];
+        print_row(a->name, a->help, a->cite);
+        tdo_option_print_rows(stdout, a->options, "    ");
     }
 }
 
@@ -62,6 +72,7 @@ static const struct table {
     {"models", "architectures, for model.name", list_models},
     {"defenses", "what training and networks can be given, for the list defense",
      list_defenses},
+    {"attacks", "how networks are attacked, for the list attack", list_attacks},
     {"certifiers", "how votes become a certificate, for certify.certifier", list_certifiers},
     {"formats", "what import reads, for import.format", list_formats},
     {"options", "every key of a config", list_options},
@@ -101,7 +112,7 @@ static tdo_err list(struct tdo_job_context *c)
 
 const struct tdo_job tdo_job_list = {
     .name = "list",
-    .help = "print a table: models, defenses, certifiers, formats, options",
+    .help = "print a table: models, defenses, attacks, certifiers, formats, options",
     .word = "table",
     .words = table_or_end,
     .bit = TDO_JOB_list,

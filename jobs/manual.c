@@ -263,6 +263,8 @@ static const char tail[] =
     "The vote counts of each image, and the certificates that they prove.\n"
     ".TP\n\\fBpredict.tsv\\fR\n"
     "The class of each image.\n"
+    ".TP\n\\fBreport/report.md\\fR\n"
+    "Tables, curves and contact sheets of all that; as TSV and SVG beside it.\n"
     ".SH EXAMPLES\n"
     "From drawn digits to certificates, on two ranks:\n"
     ".PP\n"

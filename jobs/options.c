@@ -4,11 +4,12 @@
  * resolved config in run.json are printed from this table. */
 #include <stddef.h>
 
+#include "attacks/attack.h"
 #include "defenses/defense.h"
 #include "jobs/job.h"
 
 enum {
-    USES = TDO_JOB_certify | TDO_JOB_evaluate | TDO_JOB_predict, /* a trained network */
+    USES = TDO_JOB_attack | TDO_JOB_certify | TDO_JOB_evaluate | TDO_JOB_predict, /* a trained network */
     RUNS = TDO_JOB_train | USES,
     LOADS = USES | TDO_JOB_info | TDO_JOB_bench, /* an architecture */
     COMPUTES = RUNS | TDO_JOB_import,
@@ -56,6 +57,11 @@ static const struct tdo_option_list lists[] = {
      .jobs = TDO_JOB_train | LOADS,
      .name = tdo_defense_name,
      .options = tdo_defense_options},
+    {.key = "attack",
+     .help = "attacks, one after the other (testudo list attacks)",
+     .jobs = TDO_JOB_attack,
+     .name = tdo_attack_name,
+     .options = tdo_attack_options},
     {0}};
 
 const struct tdo_schema tdo_job_schema = {.options = options, .lists = lists};

@@ -159,6 +159,11 @@ static tdo_err read_attributes(struct source *s)
     }
     info->classes = (int)classes;
     info->hash = strtoull(hash, NULL, 16);
+    if (H5Aexists(s->file, "stored") > 0) {
+        int64_t stored = 0;
+        TDO_TRY(read_integer(s, "stored", "1", &stored));
+        info->stored = stored == 1;
+    }
     return TDO_OK;
 }
 
@@ -279,7 +284,8 @@ static tdo_err examine_split(struct source *s, enum tdo_split split)
     const char *group = tdo_dataset_split_name(split);
     struct found x = {0}, y = {0};
     if (H5Lexists(s->file, group, H5P_DEFAULT) <= 0) {
-        return split == TDO_SPLIT_VAL ? TDO_OK : FORMAT_FAIL(s, "group /%s is missing", group);
+        const bool optional = split == TDO_SPLIT_VAL || s->layout->info.stored;
+        return optional ? TDO_OK : FORMAT_FAIL(s, "group /%s is missing", group);
     }
     H5O_info_t object;
     if (H5Oget_info_by_name(s->file, group, &object, H5P_DEFAULT) < 0 ||
@@ -299,7 +305,7 @@ static tdo_err examine_split(struct source *s, enum tdo_split split)
         return FORMAT_FAIL(s, "/%s/x has %lld rows, /%s/y has %lld", group, (long long)x.dim[0],
                            group, (long long)y.dim[0]);
     }
-    TDO_TRY(check_same(s, group, &x, split == TDO_SPLIT_TRAIN));
+    TDO_TRY(check_same(s, group, &x, s->layout->info.height == 0));
     s->layout->info.rows[split] = x.dim[0];
     s->layout->x_offset[split] = x.offset;
     s->layout->y_offset[split] = y.offset;
@@ -354,6 +360,17 @@ static tdo_err open_source(struct source *s)
     return TDO_OK;
 }
 
+/* A stored set has one split. */
+static tdo_err check_stored(const struct source *s)
+{
+    int splits = 0;
+    for (int split = 0; split < TDO_SPLITS; split++) {
+        splits += s->layout->info.rows[split] > 0;
+    }
+    return splits == 1 ? TDO_OK
+                       : FORMAT_FAIL(s, "a stored set with %d splits, one is expected", splits);
+}
+
 static tdo_err examine_file(const char *path, struct layout *layout, float **mean)
 {
     struct source s = {.path = path, .file = H5I_INVALID_HID, .layout = layout};
@@ -363,7 +380,7 @@ static tdo_err examine_file(const char *path, struct layout *layout, float **mea
     for (int split = 0; split < TDO_SPLITS; split++) {
         TDO_GOTO(examine_split(&s, (enum tdo_split)split));
     }
-    TDO_GOTO(read_mean(&s, mean));
+    TDO_GOTO(layout->info.stored ? check_stored(&s) : read_mean(&s, mean));
 done:
     if (s.file >= 0) {
         H5Fclose(s.file);

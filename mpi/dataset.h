@@ -7,6 +7,9 @@
  *     /train/mean  f32 [H,W,C], mean of /train/x in 0..1 units (uint8 is divided by 255)
  *     /val/x ...   optional                     /test/x ...  as /train, without mean
  *
+ * A stored set, what an attack made of the images of one split, says so by an attribute `stored`
+ * (int32, 1). It has that split alone, without mean, and its floats may lie outside of 0..1.
+ *
  * `hash` is the XXH64 (seed 0) of the hashes of blocks, in the order train, val, test; a block is
  * 64 rows of a split (the last one: what is left), and its hash the XXH64 of the bytes of their
  * x, then of their y; all little-endian. So ranks can hash blocks of their own.
@@ -30,6 +33,7 @@ struct tdo_dataset_info {
     int64_t height, width, channels;
     int classes;
     bool is_u8;               /* x is uint8, else f32 */
+    bool stored;              /* a stored set: one split */
     int64_t rows[TDO_SPLITS]; /* val: 0 if there is none */
     uint64_t hash;            /* set by the file; ignored when creating */
 };

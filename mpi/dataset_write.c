@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <hdf5.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -86,8 +87,9 @@ static tdo_err make_split(struct tdo_dataset_writer *w, enum tdo_split split)
     TDO_TRY(make_dataset(w, name, 4, dim, &w->at.x[split]));
     snprintf(name, sizeof name, "/%s/y", group);
     TDO_TRY(make_dataset(w, name, 1, dim, &w->at.y[split]));
-    return split == TDO_SPLIT_TRAIN ? make_dataset(w, "/train/mean", 3, dim + 1, &w->at.mean)
-                                    : TDO_OK;
+    return split == TDO_SPLIT_TRAIN && !w->info.stored
+               ? make_dataset(w, "/train/mean", 3, dim + 1, &w->at.mean)
+               : TDO_OK;
 }
 
 static tdo_err make_attribute(struct tdo_dataset_writer *w, const char *name, hid_t type,
@@ -117,12 +119,14 @@ static tdo_err check_info(const char *path, const struct tdo_dataset_info *i)
                 !__builtin_mul_overflow(all, i->height, &all) &&
                 !__builtin_mul_overflow(all, i->width, &all) &&
                 !__builtin_mul_overflow(all, i->channels, &all) && i->classes > 0;
+    int splits = 0;
     for (int s = 0; s < TDO_SPLITS; s++) {
         int64_t bytes;
-        fits = fits && i->rows[s] >= (s == TDO_SPLIT_VAL ? 0 : 1) &&
+        fits = fits && i->rows[s] >= (s == TDO_SPLIT_VAL || i->stored ? 0 : 1) &&
                !__builtin_mul_overflow(all, i->rows[s], &bytes);
+        splits += i->rows[s] > 0;
     }
-    if (!fits) {
+    if (!fits || (i->stored && splits != 1)) {
         return TDO_FAIL(
             TDO_ERR_SHAPE,
             "%s: %lld train, %lld val and %lld test images of [%lld,%lld,%lld] in %d "
@@ -157,6 +161,10 @@ static tdo_err make_file(struct tdo_dataset_writer *w)
     int32_t classes = w->info.classes;
     TDO_TRY(make_attribute(w, "classes", H5T_STD_I32LE, &classes));
     TDO_TRY(make_text(w, "format", "testudo-1"));
+    if (w->info.stored) {
+        const int32_t stored = 1;
+        TDO_TRY(make_attribute(w, "stored", H5T_STD_I32LE, &stored));
+    }
     for (int s = 0; s < TDO_SPLITS; s++) {
         if (w->info.rows[s] > 0) {
             TDO_TRY(make_split(w, (enum tdo_split)s));
@@ -256,11 +264,11 @@ static tdo_err check_floats(const struct tdo_dataset_writer *w, enum tdo_split s
                             int64_t first, int64_t n, const float *x)
 {
     for (int64_t i = 0; i < n * w->pixels; i++) {
-        if (!(x[i] >= 0.0F && x[i] <= 1.0F)) {
-            return TDO_FAIL(TDO_ERR_FORMAT,
-                            "%s: pixel %g in row %lld of %s, 0 to 1 is expected", w->path,
-                            (double)x[i], (long long)(first + i / w->pixels),
-                            tdo_dataset_split_name(split));
+        if (w->info.stored ? !isfinite(x[i]) : !(x[i] >= 0.0F && x[i] <= 1.0F)) {
+            return TDO_FAIL(TDO_ERR_FORMAT, "%s: pixel %g in row %lld of %s, %s is expected",
+                            w->path, (double)x[i], (long long)(first + i / w->pixels),
+                            tdo_dataset_split_name(split),
+                            w->info.stored ? "a finite number" : "0 to 1");
         }
     }
     return TDO_OK;
@@ -322,7 +330,7 @@ tdo_err tdo_dataset_write(tdo_dataset_writer *w, enum tdo_split split, int64_t f
         tdo_durable_write(w->fd, y, n * label, w->at.y[split] + first * label) != 0) {
         return refuse(w);
     }
-    if (split == TDO_SPLIT_TRAIN) {
+    if (split == TDO_SPLIT_TRAIN && !w->info.stored) {
         add_to_sum(w, n, x);
     }
     return add_to_hashes(w, split, first, n, x, y);
@@ -395,7 +403,7 @@ static tdo_err sync_directory_of(char *path)
 static tdo_err finish(struct tdo_dataset_writer *w)
 {
     TDO_TRY(check_complete(w));
-    TDO_TRY(write_mean(w));
+    TDO_TRY(w->info.stored ? TDO_OK : write_mean(w));
     TDO_TRY(write_hash(w));
     TDO_TRY(tdo_durable_sync(w->part));
     if (rename(w->part, w->path) != 0) {

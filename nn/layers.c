@@ -16,7 +16,7 @@ static tdo_node parameter(struct tdo_build *b, const char *layer, const char *pa
     if (tdo_params_add(b->params, &entry, &index) != TDO_OK) {
         return tdo_graph_fail(b->g, tdo_error_last()->code, "%s", tdo_error_last()->message);
     }
-    return tdo_op_param(b->g, index, name, entry.shape);
+    return tdo_op_param(b->g, b->first_param + index, name, entry.shape);
 }
 
 /* A vector [K] spread over an image like y [N,H,W,K]. */

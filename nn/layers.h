@@ -38,6 +38,11 @@ struct tdo_batch_stats {
 struct tdo_build {
     tdo_graph *g;
     tdo_params *params;
+    int64_t
+        first_param; /* number of its first parameter in the graph: networks that share a graph
+                            have their own ranges */
+    tdo_node
+        auxiliary; /* logits of an auxiliary head, if the model has one: its model sets it */
     enum tdo_norm_mode norm;
     bool noise;           /* are noise layers active? */
     double dropout;       /* probability of dropping a unit in training; 0: no dropout */

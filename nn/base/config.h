@@ -12,7 +12,8 @@
  * config file may hold keys of several jobs: those of other jobs are checked, then ignored.
  *
  * Every value is checked and resolved when it is read, so a typed look-up cannot fail. Numbers
- * must be finite. A whole number may be written 1e5; libconfig keeps 32 bits of an integer
+ * must be finite; a real number may be written as a quotient, "8/255" in a file. A whole number may
+ * be written 1e5; libconfig keeps 32 bits of an integer
  * without an L behind it, so a larger one without it is refused. */
 #include <stdbool.h>
 #include <stdint.h>

@@ -38,6 +38,11 @@ static struct tdo_text setting_number(const config_setting_t *s)
     case CONFIG_TYPE_FLOAT:
         t = tdo_option_number(config_setting_get_float(s));
         break;
+    case CONFIG_TYPE_STRING: /* a quotient, in a list of numbers */
+        if (strchr(config_setting_get_string(s), '/')) {
+            snprintf(t.s, sizeof t.s, "%.40s", config_setting_get_string(s));
+        }
+        break;
     default:
         break;
     }
@@ -78,8 +83,9 @@ static tdo_err setting_text(tdo_arena *arena, const config_setting_t *s,
         }
         return TDO_OK;
     case CONFIG_TYPE_STRING:
-        if (type == TDO_OPTION_BOOL || type == TDO_OPTION_CHOICE || type == TDO_OPTION_TEXT) {
-            *text = config_setting_get_string(s);
+        if (type == TDO_OPTION_BOOL || type == TDO_OPTION_CHOICE || type == TDO_OPTION_TEXT ||
+            (type != TDO_OPTION_INT && strchr(config_setting_get_string(s), '/'))) {
+            *text = config_setting_get_string(s); /* of numbers: a quotient */
         }
         return TDO_OK;
     case CONFIG_TYPE_ARRAY:

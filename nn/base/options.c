@@ -89,25 +89,41 @@ struct tdo_text tdo_option_number(double x)
     return t;
 }
 
-/* The whole text as a finite number. */
-static bool parse_real(const char *s, double *out)
+/* A finite number at the start of a text; *end is behind it. */
+static bool parse_number(const char *s, double *out, char **end)
 {
-    char *end = NULL;
     if (*s == '\0' || !strchr("+-.0123456789", *s)) {
         return false;
     }
-    *out = strtod(s, &end);
-    return end != s && *end == '\0' && isfinite(*out);
+    *out = strtod(s, end);
+    return *end != s && isfinite(*out);
+}
+
+/* The whole text as a finite number, or as the quotient of two: 8/255. */
+static bool parse_real(const char *s, double *out)
+{
+    char *end = NULL;
+    double below = 1;
+    if (!parse_number(s, out, &end)) {
+        return false;
+    }
+    if (*end == '/') {
+        if (!parse_number(end + 1, &below, &end)) {
+            return false;
+        }
+        *out /= below;
+    }
+    return *end == '\0' && isfinite(*out);
 }
 
 /* The whole text as an integer of 64 bits, also when it is written like 1e5. */
 static bool parse_int(const char *s, int64_t *out)
 {
     double x = 0;
-    if (!parse_real(s, &x)) {
+    char *end = NULL;
+    if (!parse_number(s, &x, &end) || *end != '\0') {
         return false;
     }
-    char *end = NULL;
     errno = 0;
     *out = strtoll(s, &end, 10);
     if (*end == '\0') {

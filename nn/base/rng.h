@@ -28,8 +28,10 @@ enum tdo_purpose {
     TDO_PURPOSE_AUGMENT,     /* crops and flips */
     TDO_PURPOSE_LAYER_NOISE, /* noise inside a network; layer = noise layer index */
     TDO_PURPOSE_DROPOUT,
-    TDO_PURPOSE_ATTACK,
+    TDO_PURPOSE_ATTACK, /* an attack's own: starts, search directions */
     TDO_PURPOSE_TEST,
+    TDO_PURPOSE_ATTACK_DRAW, /* a random target, while it is attacked */
+    TDO_PURPOSE_JUDGE, /* a random target's draws that say whether an attack came through */
     TDO_PURPOSE_REFINE = 0x80 /* a flag beside the purpose: 32 more bits of the same counter */
 };
 

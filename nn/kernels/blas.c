@@ -331,6 +331,16 @@ static void run_matmul(const struct tdo_call *call)
     tdo_threads_set(threads);
 }
 
+void tdo_blas_products(const struct tdo_blas_rows *a, const struct tdo_blas_rows *b, int64_t n,
+                       float *out)
+{
+    const int threads = take_one_thread();
+    multiply(a->rows, b->rows, n, (struct matrix){.at = a->at, .step = a->step},
+             (struct matrix){.at = b->at, .step = b->step, .transposed = true}, 0,
+             (struct matrix){.at = out, .step = b->rows});
+    tdo_threads_set(threads);
+}
+
 tdo_err tdo_blas_matmul(const struct tdo_call *call, struct tdo_kernel *kernel)
 {
     for (int k = 0; k < 2; k++) {

@@ -12,6 +12,19 @@
 
 tdo_prepare_fn tdo_blas_conv, tdo_blas_conv_dx, tdo_blas_conv_dw, tdo_blas_matmul;
 
+/* Some rows of floats; `step` floats from row to row. */
+struct tdo_blas_rows {
+    const float *at;
+    int64_t rows, step;
+};
+
+/* out[i,j] = the scalar product of the first n floats of row i of a and row j of b, on one thread.
+ * The sum is made in f32, in an order that depends on the shapes and on the processor: it is within
+ * 1.01 n 2^-24 |a_i| |b_j| of the real one. Shapes: out [a->rows,b->rows]; all sizes and steps
+ * below 2^31. Source: Higham 2002, equation 3.5. */
+void tdo_blas_products(const struct tdo_blas_rows *a, const struct tdo_blas_rows *b, int64_t n,
+                       float *out);
+
 /* "Haswell", "SkylakeX": the kernels that OpenBLAS chose for this processor. Results of two cores
  * differ in their last bits. A static string. */
 const char *tdo_blas_core(void);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""lenet and resnet20 (shortcut A and B) in PyTorch, beside testudo's.
+"""lenet, zcnn and resnet20 (shortcut A and B) in PyTorch, beside testudo's.
 
     python3 tests/bench/torch_models.py golden > tests/nn/models/torch_logits.h
     python3 tests/bench/torch_models.py fixture tests/jobs
@@ -13,9 +13,11 @@ torch_resnet20.h, for tests/jobs/test_network.c.
 check: model files in both directions. PyTorch's files are read by testudo and the other way
 round, strictly; logits must agree within 1e-4. Needs the program, and the tool `logits`:
 cmake --build --preset release --target testudo logits.
+from_file() gives the network of a model file of testudo's, input layer included.
 
 Needs PyTorch and safetensors (pip install torch numpy safetensors).
 """
+import json
 import math
 import os
 import subprocess
@@ -25,6 +27,7 @@ import tempfile
 import numpy as np
 import torch
 from torch import nn
+from safetensors import safe_open
 from safetensors.torch import load_file, load_model, save_file
 from torch.nn import functional as F
 
@@ -78,6 +81,24 @@ class LeNet(nn.Module):
         return self.fc2(F.relu(self.fc1(x.flatten(1))))
 
 
+class ZCnn(nn.Module):
+    """The bounded-ReLU paper's, 28x28; "same" padding of its first layer is 3 on each side. With
+    t, activations are cut off there."""
+
+    def __init__(self, t=None):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 64, 8, 2, 3)
+        self.conv2 = nn.Conv2d(64, 128, 6, 2)
+        self.conv3 = nn.Conv2d(128, 128, 5)
+        self.fc1, self.t = nn.Linear(128, 10), t
+
+    def forward(self, x):
+        for conv in (self.conv1, self.conv2, self.conv3):
+            x = F.relu(conv(x))
+            x = x if self.t is None else x.clamp(max=self.t)
+        return self.fc1(x.flatten(1))
+
+
 class Subsample(nn.Module):
     """Option A: every second place, new channels zero."""
 
@@ -127,6 +148,42 @@ class ResNet(nn.Module):
         x = F.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.fc(x.mean((2, 3)))
+
+
+class Pixels(nn.Module):
+    """The input layer, (x - mean) / std, in front of a network: takes pixels in [0,1]."""
+
+    def __init__(self, net, mean, std):
+        super().__init__()
+        self.net = net
+        self.register_buffer("mean", torch.tensor(mean or [0.0]).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std or [1.0]).view(-1, 1, 1))
+
+    def forward(self, x):
+        return self.net((x - self.mean) / self.std)
+
+
+def from_file(path):
+    """Name and network, in evaluation mode and with no gradients of weights, of a model file that
+    testudo wrote: lenet, zcnn or a residual network, without defenses but brelu (zcnn)."""
+    with safe_open(path, "pt") as f:
+        about = json.loads(f.metadata()["testudo"])
+    model, bounds = about["model"], [d for d in about["defense"] if d["name"] == "brelu"]
+    name = model["name"]
+    if name == "zcnn":
+        net = ZCnn(bounds[0]["t"] if bounds else None)
+    elif bounds:
+        raise ValueError(f"{path}: brelu is known of zcnn only")
+    elif name == "lenet":
+        net = LeNet()
+    elif name.startswith("resnet"):
+        net = ResNet(model["shortcut"], model["width"], about["data"]["channels"],
+                     (int(name[6:]) - 2) // 6)
+    else:
+        raise ValueError(f"{path}: no twin of {name}")
+    net.load_state_dict(load_file(path), strict=True)
+    return name, Pixels(net, about["input"]["mean"], about["input"]["std"]).eval() \
+        .requires_grad_(False)
 
 
 def set_values(model):
@@ -257,6 +314,7 @@ def check(build="build/release"):
     c = Check(build)
     mean, std = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
     c.from_torch("lenet", LeNet(), 28, 1, "model.name=lenet")
+    c.from_torch("zcnn", ZCnn(), 28, 1, "model.name=zcnn")
     for shortcut in "AB":
         c.from_torch(f"resnet20 {shortcut}", ResNet(shortcut), 32, 3, "model.name=resnet20",
                      f"model.shortcut={shortcut}", mean=mean, std=std)
@@ -266,6 +324,7 @@ def check(build="build/release"):
     c.run("testudo", "import", "import.format=glyphs", "import.out=glyphs.h5",
           "import.train=1000", "import.test=100")
     c.to_torch("lenet", LeNet())
+    c.to_torch("zcnn", ZCnn())
     c.to_torch("resnet20a", ResNet("A", colours=1), "model.shortcut=A")
     c.to_torch("resnet20b", ResNet("B", colours=1))
     return 1 if c.failures else 0

@@ -296,6 +296,57 @@ static tdo_err write_hdf5(void)
     return keep("dataset", "odd", odd, sizeof odd);
 }
 
+/* Both files of outcomes as chunks: a network that draws, attacks with and without a ball. */
+static tdo_err write_outcomes(void)
+{
+    static const char about[] =
+        "{\"data\":\"d\",\"split\":\"test\",\"skip\":5,\"images\":2,\"classes\":3,\"attacks\":["
+        "{\"name\":\"pgd\",\"title\":\"pgd .1\",\"norm\":\"linf\",\"eps\":0.1,\"step\":0.1},"
+        "{\"name\":\"pgd\",\"title\":\"pgd .3\",\"norm\":\"linf\",\"eps\":0.3},"
+        "{\"name\":\"cw\",\"title\":\"cw\",\"norm\":\"l2\",\"eps\":null},"
+        "{\"name\":\"clean\",\"title\":\"clean\"}]}";
+    static const char table[] =
+        "attack\tidx\tlabel\tclean\tpredict\ttarget\tsuccess\tl0\tl2\tlinf\tx2\txinf\tqueries\t"
+        "gradients\twrong\tdraws\n"
+        "0\t0\t2\t2\t2\t-1\t0\t4\t.2\t.1\t8.5\t1\t21\t20\t0\t10\n"
+        "0\t5\t1\t1\t2\t2\t1\t4\t.2\t.1\t0\t0\t21\t20\t8\t10\n"
+        "1\t0\t2\t2\t0\t-1\t1\t4\t.6\t.3\t8.5\t1\t21\t20\t9\t10\n"
+        "1\t5\t1\t1\t2\t2\t1\t4\t.6\t.3\t0\t0\t21\t20\t9\t10\n"
+        "2\t0\t2\t2\t1\t-1\t1\t4\t.75\t.4\t8.5\t1\t99\t98\t1\t1\n"
+        "2\t5\t1\t1\t0\t-1\t1\t4\t1e-3\t.4\t0\t0\t99\t98\t1\t1\n"
+        "3\t0\t2\t2\t2\t-1\t0\t0\t0\t0\t8.5\t1\t1\t0\t0\t1\n"
+        "3\t5\t1\t1\t1\t-1\t0\t0\t0\t0\t0\t0\t1\t0\t0\t1\n";
+    struct bytes b = {.size = 0};
+    add_number(&b, sizeof about - 1, 2);
+    add(&b, about, sizeof about - 1);
+    add_number(&b, sizeof table - 1, 2);
+    add(&b, table, sizeof table - 1);
+    return keep("outcomes", "good", b.data, b.size);
+}
+
+/* What other jobs leave in a run directory, as chunks. */
+static tdo_err write_results(void)
+{
+    static const char *const files[] = {
+        "{\"images\": 8, \"correct\": 6, \"loss\": 0.5, \"top5\": 8, \"split\": \"test\"}",
+        "{\"epoch\": 1, \"step\": 5, \"rate\": 0.1, \"loss\": 2.5, \"accuracy\": 0.5}\n"
+        "{\"epoch\": 2, \"loss\": 1.5, \"val_accuracy\": 1, \"val_loss\": 0.1}\n",
+        "idx\tlabel\tpredict\tradius\tcorrect\ttime\tp_"
+        "lower\tn0\tn\tverdict\tslack\tprecision\n"
+        "0\t3\t3\t0.5\t1\t0:00:01\t0.9\t1\t10\tcertified\t0\tf32\n"
+        "5\t4\t-1\t0\t0\t0:00:01\t0.4\t1\t10\tabstain\t0\tf32\n",
+        "idx\tlabel\tselect\tcount\thash\n0\t3\t0,0,0,1\t0,1,0,9\t-\n"
+        "5\t4\t0,0,0,1\t0,1,0,9\t-\n",
+        "{\"certify\": {\"config\": {\"certify\": {\"sigma\": 0.25, \"alpha\": 0.001, "
+        "\"certifier\": \"cohen\"}, \"model\": {\"name\": \"zcnn\"}}}}"};
+    struct bytes b = {.size = 0};
+    for (int f = 0; f < 5; f++) {
+        add_number(&b, strlen(files[f]), 2);
+        add(&b, files[f], strlen(files[f]));
+    }
+    return keep("results", "good", b.data, b.size);
+}
+
 /* ---- text ------------------------------------------------------------------------------------------ */
 
 static tdo_err write_texts(void)
@@ -334,6 +385,8 @@ static tdo_err write_all(void)
     TDO_TRY(write_description("zcnn", (const char *const[]){"model.name=zcnn", NULL}));
     TDO_TRY(write_ledger());
     TDO_TRY(write_hdf5());
+    TDO_TRY(write_outcomes());
+    TDO_TRY(write_results());
     return write_texts();
 }
 

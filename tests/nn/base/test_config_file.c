@@ -205,7 +205,35 @@ static void mutated_files_are_taken_or_refused_with_a_message(void)
     unlink(path);
 }
 
+static void a_real_number_may_be_a_quotient(void)
+{
+    double drop[3] = {0};
+    tdo_config *c = fresh();
+    ASSERT_OK(load(c, "train = { lr = \"8/255\"; drop = (1, \"5/2\"); };"));
+    CU_ASSERT(tdo_config_real(c, "train.lr") == 8.0 / 255);
+    CU_ASSERT_EQUAL(tdo_config_reals(c, "train.drop", drop, 3), 2);
+    CU_ASSERT(drop[0] == 1 && drop[1] == 2.5);
+    ASSERT_OK(tdo_config_set(c, "train.lr=-1/4"));
+    ASSERT_OK(tdo_config_set(c, "train.drop=1/2,3"));
+    CU_ASSERT(tdo_config_real(c, "train.lr") == -0.25);
+    CU_ASSERT_EQUAL(tdo_config_reals(c, "train.drop", drop, 3), 2);
+    CU_ASSERT(drop[0] == 0.5 && drop[1] == 3);
+    tdo_config_free(&c);
+    static const char *const bad[] = {"1/", "/2", "1/0", "1/2/3", "1/x", "1 /2"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char argument[32];
+        snprintf(argument, sizeof argument, "train.lr=%s", bad[i]);
+        c = fresh();
+        CU_ASSERT_EQUAL(tdo_config_set(c, argument), TDO_ERR_CONFIG);
+        tdo_config_free(&c);
+    }
+    c = fresh();
+    CU_ASSERT_EQUAL(tdo_config_set(c, "train.batch=8/2"), TDO_ERR_CONFIG); /* no whole number */
+    tdo_config_free(&c);
+}
+
 CU_TestInfo suite_tests[] = {
+    {"a real number may be a quotient", a_real_number_may_be_a_quotient},
     {"a file sets values of every type", a_file_sets_values_of_every_type},
     {"wrong types in a file say what is there and what is expected",
      wrong_types_in_a_file_say_what_is_there_and_what_is_expected},

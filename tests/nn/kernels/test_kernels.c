@@ -183,6 +183,37 @@ static void matrix_products_agree(void)
     }
 }
 
+/* All scalar products of rows, within the bound that blas.h gives, parts of longer rows too. */
+static void row_products_are_within_their_bound(void)
+{
+    enum { LONG = 2100, M = 7, N = 33 };
+    static float a[M * LONG], b[N * LONG], out[M * N];
+    static const int64_t lengths[] = {1, 5, 64, 2048, LONG};
+    double most = 0;
+    for (int i = 0; i < N * LONG; i++) {
+        a[i % (M * LONG)] = (float)probe_number(1, i % (M * LONG));
+        b[i] = (float)probe_number(2, i);
+    }
+    for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) {
+        const int64_t n = lengths[k], from = LONG - n;
+        tdo_blas_products(&(struct tdo_blas_rows){a + from, M, LONG},
+                          &(struct tdo_blas_rows){b + from, N, LONG}, n, out);
+        for (int i = 0; i < M * N; i++) {
+            const float *x = a + i / N * LONG + from, *y = b + i % N * LONG + from;
+            double sum = 0, xx = 0, yy = 0;
+            for (int64_t p = 0; p < n; p++) {
+                sum += (double)x[p] * (double)y[p];
+                xx += (double)x[p] * (double)x[p];
+                yy += (double)y[p] * (double)y[p];
+            }
+            const double bound = 1.01 * (double)n * 0x1p-24 * sqrt(xx * yy);
+            most = fmax(most, fabs((double)out[i] - sum) / bound);
+        }
+    }
+    CU_ASSERT_TRUE(most <= 1);
+    CU_ASSERT_TRUE(most > 0); /* f32 does round */
+}
+
 static void fused_convolutions_agree(void)
 {
     for (int mode = 0; mode < 12; mode++) { /* bias, sum: bits; activation: none, relu, clip */
@@ -311,14 +342,47 @@ static void sums_and_the_rest_agree(void)
     compare("the rest", g, 9, out);
 }
 
+/* Any choice of axes, one of them of length 1, against the loop over all elements. */
+static void sums_over_any_axes_are_the_plain_loop(void)
+{
+    const tdo_shape s = TDO_SHAPE(3, 4, 1, 2, 5);
+    for (int mask = 0; mask < 32; mask++) {
+        tdo_graph *g = NULL;
+        tdo_shape to = s;
+        double want[120] = {0};
+        for (int axis = 0; axis < 5; axis++) {
+            to.dim[axis] = mask >> axis & 1 ? 1 : s.dim[axis];
+        }
+        for (int64_t i = 0; i < 120; i++) {
+            int64_t left = i, at = 0, stride = 1;
+            for (int axis = 4; axis >= 0; axis--) {
+                at += to.dim[axis] == 1 ? 0 : left % s.dim[axis] * stride;
+                stride *= to.dim[axis];
+                left /= s.dim[axis];
+            }
+            want[at] += probe_number(1, i);
+        }
+        ASSERT_OK_FATAL(tdo_graph_new(&g));
+        tdo_node y = tdo_op_sum(g, tdo_op_input(g, "x", s), to);
+        for (enum arithmetic how = F64; how < ARITHMETICS; how++) {
+            double *got = probe_values(g, 1, &y, how, NULL);
+            CU_ASSERT_TRUE(probe_gap(tdo_shape_count(&to), got, want) <= 1e-7);
+            free(got);
+        }
+        tdo_graph_free(&g);
+    }
+}
+
 CU_TestInfo suite_tests[] = {
     {"convolutions and their gradients agree", convolutions_and_their_gradients_agree},
     {"OpenBLAS convolutions and their gradients agree", convolutions_by_name_agree},
     {"matrix products agree, transposed or not", matrix_products_agree},
+    {"scalar products of rows are within their bound", row_products_are_within_their_bound},
     {"convolutions with bias, sum and activation agree", fused_convolutions_agree},
     {"poolings and their gradients agree", poolings_and_their_gradients_agree},
     {"batch norm and its gradients agree", batch_norm_and_its_gradients_agree},
     {"pointwise programs agree", programs_agree},
     {"sums and the rest agree", sums_and_the_rest_agree},
+    {"sums over any axes are the plain loop", sums_over_any_axes_are_the_plain_loop},
     CU_TEST_INFO_NULL,
 };

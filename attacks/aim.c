@@ -1,0 +1,72 @@
+/* Choosing a class. See aim.h. */
+#include "attacks/aim.h"
+
+enum { RANDOM_LAYER = 15 }; /* its stream, beside those of the attack itself */
+
+enum tdo_aim tdo_aim_read(const struct tdo_attack_use *use)
+{
+    return (enum tdo_aim)(int)tdo_attack_value(use, "label", TDO_AIM_TRUE);
+}
+
+bool tdo_aim_targeted(enum tdo_aim aim)
+{
+    return aim >= TDO_AIM_LEAST;
+}
+
+bool tdo_aim_looks(enum tdo_aim aim)
+{
+    return aim != TDO_AIM_TRUE && aim != TDO_AIM_RANDOM;
+}
+
+int tdo_aim_rounds(const struct tdo_attack_use *use, enum tdo_aim aim, int classes)
+{
+    const int targets = (int)tdo_attack_value(use, "targets", 1);
+    return aim != TDO_AIM_EACH ? 1 : targets < classes - 1 ? targets : classes - 1;
+}
+
+static int least_likely(const float *z, int classes, int label)
+{
+    int least = label == 0 ? 1 : 0;
+    for (int k = least + 1; k < classes; k++) {
+        least = k != label && z[k] < z[least] ? k : least;
+    }
+    return least;
+}
+
+/* The class with `place` other wrong ones before it, sorted by falling logit, equals by index. */
+static int likeliest(const float *z, int classes, int label, int place)
+{
+    for (int k = 0; k < classes; k++) {
+        int before = 0;
+        for (int j = 0; j < classes; j++) {
+            before += j != label && j != k && (z[j] > z[k] || (j < k && z[j] == z[k]));
+        }
+        if (k != label && before == place) {
+            return k;
+        }
+    }
+    return label; /* not reached: place < classes - 1 */
+}
+
+static int random_wrong(const struct tdo_attack_use *use, uint64_t id, int classes, int label)
+{
+    float u[4];
+    tdo_attack_uniforms(use, RANDOM_LAYER, id, 0, 0, 4, u);
+    const int k = (int)((double)u[0] * (classes - 1));
+    return k < label ? k : k + 1;
+}
+
+void tdo_aim_choose(const struct tdo_attack_use *use, enum tdo_aim aim, int round,
+                    const float *logits, int classes, struct tdo_samples *s)
+{
+    for (int64_t i = 0; i < s->count; i++) {
+        const float *z = logits ? logits + i * classes : NULL;
+        const int label = s->label[i];
+        s->aim[i] = aim == TDO_AIM_TRUE        ? label
+                    : aim == TDO_AIM_PREDICTED ? tdo_target_argmax(z, classes, -1)
+                    : aim == TDO_AIM_LEAST     ? least_likely(z, classes, label)
+                    : aim == TDO_AIM_RANDOM    ? random_wrong(use, s->id[i], classes, label)
+                                               : likeliest(z, classes, label, round);
+        s->target[i] = tdo_aim_targeted(aim) ? s->aim[i] : -1;
+    }
+}

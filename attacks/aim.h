@@ -1,0 +1,39 @@
+#ifndef TDO_ATTACKS_AIM_H
+#define TDO_ATTACKS_AIM_H
+/* Which class an attack's loss is about: one to leave, or one to reach. */
+#include "attacks/attack.h"
+
+/* As in the choices of the option `label`. */
+enum tdo_aim {
+    TDO_AIM_TRUE,      /* leave the true label */
+    TDO_AIM_PREDICTED, /* leave the class predicted at the clean point: no label is looked at */
+    TDO_AIM_LEAST,     /* reach the least likely class */
+    TDO_AIM_RANDOM,    /* reach a random wrong class, drawn by sample */
+    TDO_AIM_EACH /* reach each of the `targets` likeliest wrong classes in turn, best kept */
+};
+#define TDO_ATTACK_LABEL(usual)                                                                \
+    TDO_ATTACK_CHOICE("label", "true|predicted|least|random|each", usual,                      \
+                      "leave the true label or the predicted one; reach the least likely, a "  \
+                      "random wrong class, or each of the likeliest in turn")
+/* For attacks that reach one class at most. */
+#define TDO_ATTACK_LABEL_ONE(usual)                                                            \
+    TDO_ATTACK_CHOICE("label", "true|predicted|least|random", usual,                           \
+                      "leave the true label or the predicted one; reach the least likely "     \
+                      "class, or a random wrong one")
+#define TDO_ATTACK_TARGETS                                                                     \
+    TDO_ATTACK_INT("targets", 1, 65536, "9", "classes", "label = each: how many, best kept")
+
+enum tdo_aim tdo_aim_read(const struct tdo_attack_use *use);
+/* Is a class to be reached? */
+bool tdo_aim_targeted(enum tdo_aim aim);
+/* Does the choice depend on clean logits? */
+bool tdo_aim_looks(enum tdo_aim aim);
+/* How many choices there are to go through: 1, or as many as targets and other classes. */
+int tdo_aim_rounds(const struct tdo_attack_use *use, enum tdo_aim aim, int classes);
+
+/* Set s->aim and s->target for round `round`. logits [count,K]: at the clean points; may be NULL
+ * where the aim does not look. */
+void tdo_aim_choose(const struct tdo_attack_use *use, enum tdo_aim aim, int round,
+                    const float *logits, int classes, struct tdo_samples *s);
+
+#endif

@@ -1,0 +1,299 @@
+/* The table of attacks, and a row in use. See attack.h. */
+#include "attacks/attack.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ATTACK(name) extern const struct tdo_attack tdo_attack_##name;
+#include "attacks/attacks.def"
+#undef ATTACK
+
+const struct tdo_attack *const tdo_attack_table[] = {
+#define ATTACK(name) &tdo_attack_##name,
+#include "attacks/attacks.def"
+#undef ATTACK
+    NULL};
+
+enum { ROWS = sizeof tdo_attack_table / sizeof *tdo_attack_table - 1 };
+
+const char *tdo_attack_name(int i)
+{
+    return i < ROWS ? tdo_attack_table[i]->name : NULL;
+}
+
+const struct tdo_option *tdo_attack_options(int i)
+{
+    return tdo_attack_table[i]->options;
+}
+
+const struct tdo_attack *tdo_attack_find(const char *name)
+{
+    for (int i = 0; i < ROWS; i++) {
+        if (strcmp(tdo_attack_table[i]->name, name) == 0) {
+            return tdo_attack_table[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------ */
+
+/* The place of an option in the row's table, -1 if it has none of that key. */
+static int option_at(const struct tdo_attack *row, const char *key)
+{
+    for (int i = 0; row->options[i].key; i++) {
+        if (strcmp(row->options[i].key, key) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+double tdo_attack_value(const struct tdo_attack_use *use, const char *key, double neutral)
+{
+    const int i = option_at(use->row, key);
+    return i < 0 ? neutral : use->value[i];
+}
+
+static double value_of(const tdo_config *c, const char *key, const struct tdo_option *o)
+{
+    switch (o->type) {
+    case TDO_OPTION_REAL:
+        return tdo_config_real(c, key);
+    case TDO_OPTION_INT:
+        return (double)tdo_config_int(c, key);
+    case TDO_OPTION_BOOL:
+        return tdo_config_bool(c, key);
+    case TDO_OPTION_CHOICE:
+        return tdo_config_choice(c, key);
+    default:
+        return 0;
+    }
+}
+
+bool tdo_attack_has(const struct tdo_attack_use *use, const char *key)
+{
+    return option_at(use->row, key) >= 0;
+}
+
+const struct tdo_attack_list *tdo_attack_list(const struct tdo_attack_use *use, const char *key)
+{
+    for (int i = 0; i < TDO_ATTACK_LISTS; i++) {
+        if (use->list[i].key && strcmp(use->list[i].key, key) == 0) {
+            return &use->list[i];
+        }
+    }
+    return NULL;
+}
+
+static struct tdo_text key_of(const struct tdo_attack_use *use, const char *option)
+{
+    struct tdo_text t;
+    snprintf(t.s, sizeof t.s, "%s.%s", use->key, option);
+    return t;
+}
+
+static const char *text_of(const tdo_config *c, const struct tdo_attack_use *use,
+                           const char *option)
+{
+    return !tdo_attack_has(use, option) ? "" : tdo_config_text(c, key_of(use, option).s);
+}
+
+static enum tdo_norm norm_called(const char *name)
+{
+    for (int n = 0; n < TDO_NORMS; n++) {
+        if (strcmp(tdo_threat_norm_name((enum tdo_norm)n), name) == 0) {
+            return (enum tdo_norm)n;
+        }
+    }
+    return TDO_NORM_L2;
+}
+
+/* What the shared options say. */
+static void set_threat(const tdo_config *c, struct tdo_attack_use *use)
+{
+    const struct tdo_attack_list *eps = tdo_attack_list(use, "eps");
+    use->threat = (struct tdo_threat){
+        .norm = norm_called(text_of(c, use, "norm")),
+        .eps = eps ? eps->of[0] : HUGE_VAL,
+        .units = (enum tdo_units)(int)tdo_attack_value(use, "units", TDO_UNITS_PIXEL),
+        .boxed = (int)tdo_attack_value(use, "box", 0) == 0};
+    use->target = (struct tdo_target_options){
+        .draws = (int)tdo_attack_value(use, "draws", 1),
+        .reduce = (enum tdo_reduce)(int)tdo_attack_value(use, "reduce", TDO_REDUCE_LOSS),
+        .redraw = (enum tdo_redraw)(int)tdo_attack_value(use, "redraw", TDO_REDRAW_STEP),
+        .units = use->threat.units,
+        .boxed = use->threat.boxed,
+        .auxiliary = tdo_attack_value(use, "auxiliary", 0),
+        .purpose = TDO_PURPOSE_ATTACK_DRAW};
+}
+
+static tdo_err read_list(const tdo_config *c, const struct tdo_attack_use *use,
+                         const char *option, struct tdo_attack_list *list)
+{
+    list->key = option;
+    list->count = tdo_config_reals(c, key_of(use, option).s, list->of, TDO_ATTACK_ITEMS);
+    if (list->count < 1 || list->count > TDO_ATTACK_ITEMS) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "%s.%s has %d numbers, expected 1 to %d", use->key,
+                        option, list->count, TDO_ATTACK_ITEMS);
+    }
+    return TDO_OK;
+}
+
+static tdo_err read_values(const tdo_config *c, struct tdo_attack_use *use)
+{
+    int lists = 0;
+    for (int i = 0; use->row->options[i].key; i++) {
+        const struct tdo_option *o = &use->row->options[i];
+        TDO_ASSERT(i < TDO_ATTACK_VALUES);
+        use->value[i] = value_of(c, key_of(use, o->key).s, o);
+        if (o->type == TDO_OPTION_REALS) {
+            TDO_ASSERT(lists < TDO_ATTACK_LISTS);
+            TDO_TRY(read_list(c, use, o->key, &use->list[lists++]));
+        }
+    }
+    return TDO_OK;
+}
+
+tdo_err tdo_attack_read(const tdo_config *c, const char *key, int registry, uint32_t seed,
+                        int index, struct tdo_attack_use *out)
+{
+    *out = (struct tdo_attack_use){
+        .row = tdo_attack_table[registry], .seed = seed, .index = index};
+    snprintf(out->key, sizeof out->key, "%s", key);
+    TDO_TRY(read_values(c, out));
+    set_threat(c, out);
+    out->models = text_of(c, out, "models");
+    out->from = text_of(c, out, "from");
+    return TDO_OK;
+}
+
+/* ---- use ------------------------------------------------------------------------------------------- */
+
+/* The farthest that a perturbation can be, inside the box. */
+static double widest(const tdo_target *t, enum tdo_norm norm)
+{
+    const struct tdo_box *box = tdo_target_box(t);
+    double sum = 0, most = 0;
+    for (int64_t p = 0; p < box->size; p++) {
+        const double d = (double)box->high[p] - (double)box->low[p];
+        sum += d * d;
+        most = d > most ? d : most;
+    }
+    return norm == TDO_NORM_LINF ? most : norm == TDO_NORM_L2 ? sqrt(sum) : (double)box->size;
+}
+
+tdo_err tdo_attack_check(const struct tdo_attack_use *use, const tdo_target *t)
+{
+    const double most = widest(t, use->threat.norm);
+    if (use->row->needs == TDO_NEEDS_GRADIENT && !tdo_target_differentiable(t)) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "%s: %s needs gradients, and model.precision = bf16 has none; "
+                        "model.precision = f32 has",
+                        use->key, use->row->name);
+    }
+    const struct tdo_attack_list *eps = tdo_attack_list(use, "eps");
+    for (int i = 0; eps && i < eps->count; i++) {
+        if (use->threat.boxed && eps->of[i] > most * (1 + 1e-6)) {
+            return TDO_FAIL(TDO_ERR_CONFIG,
+                            "%s.eps = %g leaves the box: no image is further than %.9g in %s "
+                            "(8-bit steps are written n/255)",
+                            use->key, eps->of[i], most, tdo_threat_norm_name(use->threat.norm));
+        }
+    }
+    return use->row->check ? use->row->check(use, t) : TDO_OK;
+}
+
+tdo_err tdo_attack_run(const struct tdo_attack_use *use, tdo_target *t, struct tdo_samples *s)
+{
+    const int64_t size = tdo_target_size(t);
+    memcpy(s->found, s->x, (size_t)(s->count * size) * sizeof *s->x);
+    for (int64_t i = 0; i < s->count; i++) {
+        s->aim[i] = s->label[i];
+        s->target[i] = -1;
+        s->done[i] = false;
+        s->queries[i] = s->gradients[i] = 0;
+    }
+    s->step = 0;
+    return use->row->run(use, t, s);
+}
+
+bool tdo_attack_all_done(const struct tdo_samples *s)
+{
+    for (int64_t i = 0; i < s->count; i++) {
+        if (!s->done[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The folder that a file lies in, else the file: what people call a run by. */
+static struct tdo_text folder_of(const char *path, size_t n)
+{
+    struct tdo_text t;
+    size_t end = n;
+    while (end > 0 && path[end - 1] != '/') {
+        end--;
+    }
+    end = end > 0 ? end - 1 : n; /* without a folder: the whole name */
+    size_t first = end;
+    while (first > 0 && path[first - 1] != '/') {
+        first--;
+    }
+    snprintf(t.s, sizeof t.s, "%.*s", (int)(end - first < 100 ? end - first : 100),
+             path + first);
+    return t;
+}
+
+struct tdo_text tdo_attack_title(const struct tdo_attack_use *use)
+{
+    struct tdo_text t;
+    int n = snprintf(t.s, sizeof t.s, "%s", use->row->name);
+    if (tdo_attack_has(use, "norm")) {
+        n += snprintf(t.s + n, sizeof t.s - (size_t)n, " %s",
+                      tdo_threat_norm_name(use->threat.norm));
+    }
+    if (use->row->ball) {
+        n += snprintf(t.s + n, sizeof t.s - (size_t)n, " %.6g", use->threat.eps);
+    }
+    if (use->from[0]) {
+        const int row = (int)tdo_attack_value(use, "row", 0);
+        n += snprintf(t.s + n, sizeof t.s - (size_t)n, " of %s",
+                      folder_of(use->from, strlen(use->from)).s);
+        if (row > 0) {
+            (void)snprintf(t.s + n, sizeof t.s - (size_t)n, " row %d", row);
+        }
+    } else if (use->models[0]) {
+        const size_t first = strcspn(use->models, ",");
+        (void)snprintf(t.s + n, sizeof t.s - (size_t)n, " on %s%s",
+                       folder_of(use->models, first).s, use->models[first] ? "+" : "");
+    }
+    return t;
+}
+
+/* ---- randomness ------------------------------------------------------------------------------------- */
+
+static struct tdo_stream stream_of(const struct tdo_attack_use *use, int layer)
+{
+    return (struct tdo_stream){.seed = use->seed,
+                               .purpose = TDO_PURPOSE_ATTACK,
+                               .layer = (uint32_t)(use->index * 16 + layer)};
+}
+
+void tdo_attack_uniforms(const struct tdo_attack_use *use, int layer, uint64_t id,
+                         uint32_t draw, uint32_t step, int64_t n, float *out)
+{
+    const struct tdo_stream stream = stream_of(use, layer);
+    const struct tdo_key key = {.sample = id, .draw = draw, .step = step};
+    tdo_rng_uniforms(&stream, &key, 0, n, out);
+}
+
+void tdo_attack_normals(const struct tdo_attack_use *use, int layer, uint64_t id, uint32_t draw,
+                        uint32_t step, int64_t n, float *out)
+{
+    const struct tdo_stream stream = stream_of(use, layer);
+    const struct tdo_key key = {.sample = id, .draw = draw, .step = step};
+    tdo_rng_normals(&stream, &key, 0, n, out);
+}

@@ -1,0 +1,160 @@
+/* Networks as attacks see them. See ensemble.h. */
+#include "jobs/ensemble.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "jobs/job.h"
+
+tdo_err tdo_front_read(const tdo_config *c, struct tdo_front *out)
+{
+    *out = (struct tdo_front){.levels = tdo_config_int(c, "target.levels"),
+                              .sigma = tdo_config_real(c, "target.sigma"),
+                              .noise = tdo_config_bool(c, "target.noise"),
+                              .seed = (uint32_t)tdo_config_int(c, "run.seed")};
+    if (out->levels == 1) {
+        return TDO_FAIL(
+            TDO_ERR_CONFIG,
+            "target.levels = 1 leaves nothing of an image: 2 or more expected, or 0 "
+            "for none");
+    }
+    return TDO_OK;
+}
+
+/* ---- members --------------------------------------------------------------------------------- */
+
+struct tdo_ensemble tdo_ensemble_one(struct tdo_network *n, const struct tdo_front *front)
+{
+    return (struct tdo_ensemble){.member = {n}, .members = 1, .front = *front};
+}
+
+/* A model file says itself what it holds, so it is opened with an empty config. */
+static tdo_err open_member(const char *path, const struct tdo_network_data *data,
+                           struct tdo_ensemble *e)
+{
+    tdo_config *c = NULL;
+    struct tdo_network *n = NULL;
+    tdo_err err = TDO_OK;
+    TDO_GOTO(tdo_config_new(&tdo_job_schema, &c));
+    TDO_GOTO(tdo_memory_new(1, &n));
+    err = tdo_network_open(c, path, data, n);
+    if (err == TDO_OK) {
+        e->member[e->members++] = n;
+        n = NULL;
+    }
+done:
+    tdo_memory_free(&n);
+    tdo_config_free(&c);
+    return err;
+}
+
+tdo_err tdo_ensemble_open(const char *key, const char *paths,
+                          const struct tdo_network_data *data, const struct tdo_front *front,
+                          struct tdo_ensemble *out)
+{
+    *out = (struct tdo_ensemble){.owned = true, .front = *front};
+    while (*paths) {
+        char path[1024];
+        const size_t n = strcspn(paths, ",");
+        if (out->members == TDO_TARGET_MEMBERS || n >= sizeof path || n == 0) {
+            return TDO_FAIL(TDO_ERR_CONFIG, "%s: up to %d model files between commas expected",
+                            key, TDO_TARGET_MEMBERS);
+        }
+        snprintf(path, sizeof path, "%.*s", (int)n, paths);
+        TDO_TRY(open_member(path, data, out));
+        paths += n + (paths[n] == ',');
+    }
+    return TDO_OK;
+}
+
+void tdo_ensemble_free(struct tdo_ensemble *e)
+{
+    for (int i = 0; e->owned && i < e->members; i++) {
+        tdo_network_free(e->member[i]);
+        tdo_memory_free(&e->member[i]);
+    }
+    *e = (struct tdo_ensemble){0};
+}
+
+tdo_err tdo_ensemble_hash(const struct tdo_ensemble *e, uint64_t *hash)
+{
+    uint64_t each[TDO_TARGET_MEMBERS];
+    for (int i = 0; i < e->members; i++) {
+        TDO_TRY(tdo_network_hash(e->member[i], &each[i]));
+    }
+    *hash = e->members == 1 ? each[0] : XXH64(each, (size_t)e->members * sizeof *each, 0);
+    return TDO_OK;
+}
+
+/* ---- the target ------------------------------------------------------------------------------- */
+
+static tdo_node front(const struct tdo_front *f, tdo_graph *g, tdo_node pixels, tdo_node keys)
+{
+    const struct tdo_noise noise = {
+        .law = TDO_NOISE_REAL,
+        .sigma = f->sigma,
+        .stream = {.seed = f->seed, .purpose = TDO_PURPOSE_ATTACK_DRAW}};
+    if (f->levels > 0) {
+        pixels = tdo_target_quantise(g, pixels, f->levels);
+    }
+    return f->sigma > 0 ? tdo_noise_add(g, &noise, pixels, false, keys) : pixels;
+}
+
+static void build(void *self, tdo_graph *g, tdo_node pixels, tdo_node keys, tdo_node *logits,
+                  tdo_node *auxiliary)
+{
+    struct tdo_ensemble *e = self;
+    int64_t first = 0;
+    int heads = 0;
+    pixels = front(&e->front, g, pixels, keys);
+    for (int i = 0; i < e->members; i++) {
+        struct tdo_build *b = NULL;
+        if (tdo_memory_new(1, &b) != TDO_OK) {
+            (void)tdo_graph_fail(g, TDO_ERR_MEMORY, "%s", tdo_error_last()->message);
+            return;
+        }
+        *b = tdo_network_build_context(e->member[i], g, TDO_NORM_RUNNING);
+        b->keys = keys;
+        b->noise = e->front.noise;
+        b->first_param = first;
+        logits[i] = tdo_network_logits(e->member[i], b, pixels);
+        if (b->auxiliary != TDO_NONE) {
+            *auxiliary = heads++ ? tdo_op_add(g, *auxiliary, b->auxiliary) : b->auxiliary;
+        }
+        tdo_memory_free(&b);
+        first += tdo_params_entries(e->member[i]->params);
+    }
+    if (heads > 1) {
+        *auxiliary = tdo_op_affine(g, *auxiliary, 1.0 / heads, 0);
+    }
+}
+
+static const float *param(const void *self, int64_t index)
+{
+    const struct tdo_ensemble *e = self;
+    int i = 0;
+    while (index >= tdo_params_entries(e->member[i]->params)) {
+        index -= tdo_params_entries(e->member[i++]->params);
+    }
+    return tdo_params_values(e->member[i]->params, index);
+}
+
+struct tdo_target_network tdo_ensemble_target(struct tdo_ensemble *e)
+{
+    const struct tdo_model_spec *s = &e->member[0]->spec;
+    struct tdo_target_network n = {.self = e,
+                                   .build = build,
+                                   .param = param,
+                                   .height = s->height,
+                                   .width = s->width,
+                                   .channels = s->channels,
+                                   .classes = s->classes,
+                                   .members = e->members,
+                                   .gradient = !e->member[0]->bf16,
+                                   .narrow = e->member[0]->bf16,
+                                   .inputs = s->inputs};
+    memcpy(n.mean, s->mean, sizeof n.mean);
+    memcpy(n.std, s->std, sizeof n.std);
+    return n;
+}

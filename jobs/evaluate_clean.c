@@ -1,0 +1,184 @@
+/* Accuracy and loss on clean images, over all ranks: evaluate.tsv, a line for each class and one for
+ * all, and evaluate.json, the numbers of the whole.
+ *
+ * No noise is added and no vote is taken: one forward pass an image. Both files have the same bytes
+ * for any number of ranks and any batch. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "jobs/evaluate.h"
+#include "jobs/forward.h"
+#include "jobs/page.h"
+#include "nn/base/file.h"
+#include "nn/base/log.h"
+
+enum { MOST_LINES = 20 }; /* classes that are printed for people */
+
+/* ---- what is there already ------------------------------------------------------------------------ */
+
+/* Numbers of evaluate.json that say what it is about, as they would be written now. */
+static void describe(const struct tdo_evaluating *e, tdo_json *j)
+{
+    tdo_json_set_text(j, "split", tdo_dataset_split_name(e->images.split));
+    tdo_json_set_hash(j, "data", e->images.hash);
+    tdo_json_set_hash(j, "network", e->network);
+    tdo_json_set_text(j, "precision", tdo_network_precision(&e->net));
+    tdo_json_set_int(j, "skip", e->images.skip);
+    tdo_json_set_int(j, "images", e->images.count);
+}
+
+/* Does `there` have the key with the value that `here` has? A text or an integer. */
+static bool agrees(const tdo_json *there, const tdo_json *here, const char *key)
+{
+    const char *a = NULL, *b = NULL;
+    int64_t x = 0, y = 0;
+    if (tdo_json_get_text(here, key, &a)) {
+        return tdo_json_get_text(there, key, &b) && strcmp(a, b) == 0;
+    }
+    return tdo_json_get_int(here, key, &x) && tdo_json_get_int(there, key, &y) && x == y;
+}
+
+tdo_err tdo_evaluate_check_clean(const struct tdo_evaluating *e)
+{
+    char path[1024], *text = NULL;
+    const char *key = NULL;
+    int64_t bytes = 0;
+    tdo_json *there = NULL, *here = NULL;
+    tdo_err err = TDO_OK;
+    TDO_GOTO(tdo_run_path(&e->run, "evaluate.json", path, sizeof path));
+    TDO_GOTO(tdo_file_read(path, 1 << 26, &text, &bytes));
+    TDO_GOTO(tdo_json_parse(text, (size_t)bytes, path, &there));
+    TDO_GOTO(tdo_json_object(&here));
+    describe(e, here);
+    TDO_GOTO(tdo_json_check(here));
+    for (int64_t i = 0; tdo_json_key(here, i, &key); i++) {
+        if (!agrees(there, here, key)) {
+            TDO_GOTO(TDO_FAIL(TDO_ERR_CONFIG,
+                              "%s has another \"%s\" than this evaluation; choose another "
+                              "run.dir, or remove evaluate.tsv there",
+                              path, key));
+        }
+    }
+done:
+    tdo_memory_free(&text);
+    tdo_json_free(&there);
+    tdo_json_free(&here);
+    return err;
+}
+
+/* ---- results ------------------------------------------------------------------------------------ */
+
+static void write_line(FILE *to, const char *class, const struct tdo_score_class *c, bool top5)
+{
+    fprintf(to, "%s\t%" PRId64 "\t%" PRId64 "\t", class, c->rows, c->correct);
+    if (c->rows > 0) {
+        fprintf(to, "%.6f", (double)c->correct / (double)c->rows);
+    } else {
+        fputc('-', to);
+    }
+    if (top5) {
+        fprintf(to, "\t%" PRId64 "\n", c->top5);
+    } else {
+        fprintf(to, "\t-\n");
+    }
+}
+
+static void write_table(FILE *to, const struct tdo_score *s)
+{
+    const struct tdo_score_class all = {s->rows, s->correct, s->top5};
+    const bool top5 = s->classes > 5;
+    char name[24];
+    fprintf(to, "class\tsupport\tcorrect\taccuracy\ttop5\n");
+    for (int k = 0; k < s->classes; k++) {
+        snprintf(name, sizeof name, "%d", k);
+        write_line(to, name, &s->of[k], top5);
+    }
+    write_line(to, "total", &all, top5);
+}
+
+static tdo_err write_summary(const struct tdo_evaluating *e, const struct tdo_score *s)
+{
+    char path[1024], *text = NULL;
+    tdo_json *j = NULL;
+    tdo_err err = TDO_OK;
+    TDO_GOTO(tdo_json_object(&j));
+    describe(e, j);
+    tdo_json_set_int(j, "classes", s->classes);
+    tdo_json_set_int(j, "correct", s->correct);
+    tdo_json_set_real(j, "accuracy", (double)s->correct / (double)s->rows);
+    if (s->classes > 5) {
+        tdo_json_set_int(j, "top5", s->top5);
+    }
+    tdo_json_set_real(j, "loss", s->loss);
+    TDO_GOTO(tdo_json_text(j, 2, &text));
+    TDO_GOTO(tdo_run_path(&e->run, "evaluate.json", path, sizeof path));
+    err = tdo_file_write(path, text, (int64_t)strlen(text));
+done:
+    tdo_memory_free(&text);
+    tdo_json_free(&j);
+    return err;
+}
+
+static double percent(int64_t part, int64_t whole)
+{
+    return 100.0 * (double)part / (double)whole;
+}
+
+static void print_score(const struct tdo_score *s)
+{
+    printf("accuracy  %6.2f %%  (%" PRId64 " of %" PRId64 ")\n", percent(s->correct, s->rows),
+           s->correct, s->rows);
+    if (s->classes > 5) {
+        printf("top 5     %6.2f %%  (%" PRId64 " of %" PRId64 ")\n", percent(s->top5, s->rows),
+               s->top5, s->rows);
+    }
+    printf("loss      %8.4f  (mean cross entropy)\n", s->loss);
+    if (s->classes > MOST_LINES) {
+        printf("(the %d classes one by one: evaluate.tsv)\n", s->classes);
+        return;
+    }
+    printf("\nclass  accuracy\n");
+    for (int k = 0; k < s->classes; k++) {
+        const struct tdo_score_class *c = &s->of[k];
+        if (c->rows > 0) {
+            printf("%5d  %6.2f %%  (%" PRId64 " of %" PRId64 ")\n", k,
+                   percent(c->correct, c->rows), c->correct, c->rows);
+        } else {
+            printf("%5d         -  (no images)\n", k);
+        }
+    }
+}
+
+/* The table comes last: it says that the part is done. Root only. */
+static tdo_err write_results(const struct tdo_evaluating *e, const struct tdo_score *s)
+{
+    struct tdo_page page;
+    TDO_TRY(write_summary(e, s));
+    TDO_TRY(tdo_page_open(&page));
+    write_table(page.to, s);
+    TDO_TRY(tdo_page_save(&page, &e->run, "evaluate.tsv", TDO_OK));
+    print_score(s);
+    return TDO_OK;
+}
+
+tdo_err tdo_evaluate_clean(struct tdo_evaluating *e)
+{
+    tdo_comm *comm = e->run.comm;
+    tdo_forward *f = NULL;
+    struct tdo_score *s = NULL;
+    struct tdo_progress progress;
+    tdo_err err = tdo_forward_new(&e->net, e->images.u8,
+                                  tdo_config_int(e->job->config, "evaluate.batch"), &f);
+    TDO_GOTO(tdo_comm_agree(comm, err));
+    tdo_progress_start(&progress, "evaluate", "images", e->images.count, 0);
+    tdo_forward_show(f, &progress);
+    TDO_GOTO(tdo_forward_score(comm, f, &e->images, &s));
+    tdo_run_note(&e->run, "images_per_second",
+                 (double)e->images.count / (tdo_log_now() - progress.started));
+    tdo_progress_end(&progress, e->images.count, NULL);
+    err = tdo_comm_agree(comm, tdo_comm_rank(comm) == 0 ? write_results(e, s) : TDO_OK);
+done:
+    tdo_score_free(&s);
+    tdo_forward_free(&f);
+    return err;
+}

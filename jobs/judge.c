@@ -1,0 +1,98 @@
+/* Judging points. See judge.h. */
+#include "jobs/judge.h"
+
+#include <string.h>
+
+struct tdo_judge {
+    tdo_target *target;
+    int draws;
+    int32_t *votes; /* [batch,K] */
+    int32_t *aim, *reach;
+    bool *done;
+    uint64_t *queries, *gradients;
+};
+
+tdo_err tdo_judge_new(const struct tdo_target_network *n, const struct tdo_target_options *like,
+                      int draws, tdo_judge **out)
+{
+    const struct tdo_target_options o = {.batch = like->batch,
+                                         .draws = 1,
+                                         .purpose = TDO_PURPOSE_JUDGE,
+                                         .between = like->between,
+                                         .user = like->user};
+    tdo_err err = TDO_OK;
+    TDO_TRY(tdo_memory_new(1, out));
+    tdo_judge *j = *out;
+    TDO_GOTO(tdo_target_new(n, &o, &j->target));
+    j->draws = tdo_target_random(j->target) ? draws : 1;
+    TDO_GOTO(tdo_memory_new(o.batch * n->classes, &j->votes));
+    TDO_GOTO(tdo_memory_new(o.batch, &j->aim));
+    TDO_GOTO(tdo_memory_new(o.batch, &j->reach));
+    TDO_GOTO(tdo_memory_new(o.batch, &j->done));
+    TDO_GOTO(tdo_memory_new(o.batch, &j->queries));
+    err = tdo_memory_new(o.batch, &j->gradients);
+done:
+    if (err != TDO_OK) {
+        tdo_judge_free(out);
+    }
+    return err;
+}
+
+void tdo_judge_free(tdo_judge **judge)
+{
+    tdo_judge *j = *judge;
+    if (j) {
+        tdo_target_free(&j->target);
+        tdo_memory_free(&j->votes);
+        tdo_memory_free(&j->aim);
+        tdo_memory_free(&j->reach);
+        tdo_memory_free(&j->done);
+        tdo_memory_free(&j->queries);
+        tdo_memory_free(&j->gradients);
+        tdo_memory_free(judge);
+    }
+}
+
+tdo_target *tdo_judge_target(tdo_judge *j)
+{
+    return j->target;
+}
+
+static int most_votes(const int32_t *votes, int classes)
+{
+    int best = 0;
+    for (int k = 1; k < classes; k++) {
+        best = votes[k] > votes[best] ? k : best;
+    }
+    return best;
+}
+
+tdo_err tdo_judge_points(tdo_judge *j, int64_t count, const float *pixels, const uint64_t *id,
+                         const int32_t *label, int series, struct tdo_verdict_draws *out)
+{
+    const int K = tdo_target_classes(j->target);
+    struct tdo_samples s = {.count = count,
+                            .x = pixels,
+                            .label = label,
+                            .id = id,
+                            .aim = j->aim,
+                            .target = j->reach,
+                            .done = j->done,
+                            .queries = j->queries,
+                            .gradients = j->gradients,
+                            .step = (uint32_t)(series * j->draws)};
+    memset(j->votes, 0, (size_t)(count * K) * sizeof *j->votes);
+    for (int draw = 0; draw < j->draws; draw++) {
+        struct tdo_answer answer;
+        TDO_TRY(tdo_target_logits(j->target, &s, pixels, &answer));
+        for (int64_t i = 0; i < count; i++) {
+            j->votes[i * K + tdo_target_argmax(answer.logits + i * K, K, -1)]++;
+        }
+    }
+    for (int64_t i = 0; i < count; i++) {
+        out[i] = (struct tdo_verdict_draws){.predict = most_votes(j->votes + i * K, K),
+                                            .wrong = j->draws - j->votes[i * K + label[i]],
+                                            .draws = j->draws};
+    }
+    return TDO_OK;
+}

@@ -1,0 +1,34 @@
+#ifndef TDO_JOBS_JUDGE_H
+#define TDO_JOBS_JUDGE_H
+/* The judge: what a target says of points, with noise that no attack has seen.
+ *
+ * A target that draws is asked many times about a point, each time with fresh noise; each draw is a
+ * vote, and the class with the most votes (the lowest of equals) is the answer. How many draws were
+ * wrong tells the probability of a wrong answer, with an exact binomial interval
+ * (jobs/robustness.h). */
+#include "attacks/target.h"
+
+typedef struct tdo_judge tdo_judge;
+
+struct tdo_verdict_draws {
+    int32_t predict;
+    int32_t wrong, draws;
+};
+
+/* draws: of a random target; any other is asked once. Errors: those of tdo_target_new.
+ * Ranks: not collective. Owner: caller, tdo_judge_free; what stands behind n is borrowed. */
+TDO_MUST tdo_err tdo_judge_new(const struct tdo_target_network *n,
+                               const struct tdo_target_options *like, int draws,
+                               tdo_judge **out);
+void tdo_judge_free(tdo_judge **j);
+
+/* The target that is asked. Borrowed. */
+tdo_target *tdo_judge_target(tdo_judge *j);
+
+/* Judge pixels [count,P] of samples `id` with these labels. `series` keeps the draws of two
+ * judgements of one sample apart. Errors: those of the target. Ranks: not collective. */
+TDO_MUST tdo_err tdo_judge_points(tdo_judge *j, int64_t count, const float *pixels,
+                                  const uint64_t *id, const int32_t *label, int series,
+                                  struct tdo_verdict_draws *out);
+
+#endif

@@ -1,0 +1,231 @@
+/* Numbers and tables from outcomes. See robustness.h.
+ *
+ * An accuracy over eps is an upper bound on what the network withstands: an attack that found
+ * nothing proves nothing. The more attacks, the closer the worst case comes to the truth. */
+#include "jobs/robustness.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "defenses/statistics.h"
+#include "nn/base/memory.h"
+
+static const double one_sided = 0.025; /* alpha on each side of an interval of 95 % */
+static const double nothing = (double)NAN;
+
+static double length_of(const struct tdo_outcome *o, enum tdo_norm norm)
+{
+    return norm == TDO_NORM_L0 ? o->l0 : norm == TDO_NORM_L2 ? o->l2 : o->linf;
+}
+
+static bool right_clean(const struct tdo_outcome *o)
+{
+    return o->clean == o->label;
+}
+
+static bool right_now(const struct tdo_outcome *o)
+{
+    return o->predict == o->label;
+}
+
+/* ---- a mean and a median ------------------------------------------------------------------------- */
+
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Sorts v [n]. */
+static struct tdo_robustness_length measure(double *v, int64_t n)
+{
+    double sum = 0;
+    if (n == 0) {
+        return (struct tdo_robustness_length){nothing, nothing};
+    }
+    for (int64_t i = 0; i < n; i++) {
+        sum += v[i];
+    }
+    qsort(v, (size_t)n, sizeof *v, compare);
+    return (struct tdo_robustness_length){sum / (double)n, (v[(n - 1) / 2] + v[n / 2]) / 2};
+}
+
+static void measure_lengths(const struct tdo_outcome *o, double *room,
+                            struct tdo_robustness_row *row)
+{
+    for (int k = 0; k < TDO_NORMS; k++) {
+        for (int hit = 0; hit < 2; hit++) {
+            int64_t n = 0;
+            for (int64_t i = 0; i < row->images; i++) {
+                if (!hit || o[i].success) {
+                    room[n++] = length_of(&o[i], (enum tdo_norm)k);
+                }
+            }
+            *(hit ? &row->hit[k] : &row->all[k]) = measure(room, n);
+        }
+    }
+}
+
+/* ---- ratios --------------------------------------------------------------------------------------- */
+
+struct mean {
+    double sum;
+    int64_t n;
+};
+
+static void add_ratio(struct mean *m, double d, double x)
+{
+    if (x > 0) {
+        m->sum += d / x;
+        m->n++;
+    }
+}
+
+/* The mean, or what stands for that of nothing. */
+static double mean_of(const struct mean *m, double of_nothing)
+{
+    return m->n > 0 ? m->sum / (double)m->n : of_nothing;
+}
+
+static void measure_ratios(const struct tdo_outcome *o, struct tdo_robustness_row *row)
+{
+    struct mean all = {0}, own = {0}, l2 = {0};
+    double squares = 0;
+    for (int64_t i = 0; i < row->images; i++) {
+        squares += o[i].l2 * o[i].l2;
+        add_ratio(&all, o[i].l2, o[i].x2);
+        if (o[i].predict != o[i].clean) {
+            add_ratio(&l2, o[i].l2, o[i].x2);
+            if (row->attack.norm == TDO_NORM_LINF) {
+                add_ratio(&own, o[i].linf, o[i].xinf);
+            } else {
+                add_ratio(&own, o[i].l2, o[i].x2);
+            }
+        }
+    }
+    row->rms_l2 = sqrt(squares / (double)row->images);
+    row->rho2 = mean_of(&all, nothing);
+    row->empirical = mean_of(&own, 0);
+    row->empirical_l2 = mean_of(&l2, 0);
+}
+
+/* ---- random targets ------------------------------------------------------------------------------- */
+
+/* An interval for the mean of the images' own probabilities to be right, from all draws together.
+ *
+ * The number of right draws is a sum of independent Bernoullis with different probabilities. Its
+ * tail up to k is no larger than that of the binomial with the same mean np if k <= np - 1, and so
+ * from above (Hoeffding 1956, theorem 4). So a Clopper-Pearson bound holds, moved out to one draw
+ * from what was seen where it is nearer. */
+static tdo_err bound(int64_t right, int64_t draws, struct tdo_robustness_row *row)
+{
+    const double n = (double)draws;
+    TDO_TRY(tdo_statistics_lower_bound(right, draws, one_sided, &row->lower));
+    TDO_TRY(tdo_statistics_upper_bound(right, draws, one_sided, &row->upper));
+    row->lower = fmax(0, fmin(row->lower, (double)(right - 1) / n));
+    row->upper = fmin(1, fmax(row->upper, (double)(right + 1) / n));
+    return TDO_OK;
+}
+
+static tdo_err measure_draws(const struct tdo_outcome *o, struct tdo_robustness_row *row)
+{
+    int64_t right = 0, draws = 0;
+    bool even = true;
+    for (int64_t i = 0; i < row->images; i++) {
+        right += o[i].draws - o[i].wrong;
+        draws += o[i].draws;
+        row->expected += 1 - (double)o[i].wrong / o[i].draws;
+        row->random |= o[i].draws > 1;
+        even &= o[i].draws == o[0].draws;
+    }
+    row->expected /= (double)row->images;
+    row->lower = row->upper = nothing;
+    return row->random && even ? bound(right, draws, row) : TDO_OK;
+}
+
+/* ---- rows ----------------------------------------------------------------------------------------- */
+
+static void count(const struct tdo_outcome *o, struct tdo_robustness_row *row)
+{
+    double queries = 0, gradients = 0;
+    for (int64_t i = 0; i < row->images; i++) {
+        row->clean += right_clean(&o[i]);
+        row->right += right_now(&o[i]);
+        row->success += o[i].success;
+        row->turned += o[i].success && right_clean(&o[i]);
+        row->fooled += o[i].predict != o[i].clean;
+        queries += (double)o[i].queries;
+        gradients += (double)o[i].gradients;
+    }
+    row->queries = queries / (double)row->images;
+    row->gradients = gradients / (double)row->images;
+}
+
+static tdo_err make_rows(const struct tdo_outcomes *o, struct tdo_robustness *r)
+{
+    double *room = NULL;
+    tdo_err err = TDO_OK;
+    TDO_GOTO(tdo_memory_new(o->images, &room));
+    for (int a = 0; a < o->attacks; a++) {
+        const struct tdo_outcome *of = tdo_outcomes_at(o, a, 0);
+        struct tdo_robustness_row *row = &r->row[a];
+        row->images = o->images;
+        TDO_GOTO(tdo_outcomes_attack(o, a, &row->attack));
+        count(of, row);
+        TDO_GOTO(measure_draws(of, row));
+        measure_lengths(of, room, row);
+        measure_ratios(of, row);
+    }
+done:
+    tdo_memory_free(&room);
+    return err;
+}
+
+/* ---- the worst case ------------------------------------------------------------------------------- */
+
+static void find_worst(const struct tdo_outcomes *o, struct tdo_robustness *r)
+{
+    for (int64_t i = 0; i < o->images; i++) {
+        bool clean = true, right = true;
+        for (int a = 0; a < o->attacks; a++) {
+            clean &= right_clean(tdo_outcomes_at(o, a, i));
+            right &= right_now(tdo_outcomes_at(o, a, i));
+        }
+        r->clean += clean;
+        r->worst += clean && right;
+    }
+}
+
+/* ---- life ----------------------------------------------------------------------------------------- */
+
+tdo_err tdo_robustness_new(const struct tdo_outcomes *o, struct tdo_robustness **out)
+{
+    struct tdo_robustness *r = NULL;
+    tdo_err err = TDO_OK;
+    *out = NULL;
+    TDO_TRY(tdo_memory_new(1, &r));
+    r->images = o->images;
+    TDO_GOTO(tdo_memory_new(o->attacks, &r->row));
+    r->attacks = o->attacks;
+    TDO_GOTO(make_rows(o, r));
+    find_worst(o, r);
+    TDO_GOTO(tdo_robustness_curves(o, r));
+    *out = r;
+    r = NULL;
+done:
+    tdo_robustness_free(&r);
+    return err;
+}
+
+void tdo_robustness_free(struct tdo_robustness **robustness)
+{
+    struct tdo_robustness *r = *robustness;
+    if (r) {
+        for (int c = 0; c < r->curves; c++) {
+            tdo_memory_free(&r->curve[c].at);
+        }
+        tdo_memory_free(&r->curve);
+        tdo_memory_free(&r->row);
+        tdo_memory_free(robustness);
+    }
+}

@@ -1,0 +1,108 @@
+/* Which class an attack is about. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "attacks/aim.h"
+#include "tests/attacks/support.h"
+
+const char suite_name[] = "aim";
+
+enum { N = 4000, K = 5 };
+
+static struct toy *toy;
+static struct toy_batch *b;
+static struct tdo_attack_use use;
+
+/* Samples whose labels go round, in a row that has all the aims. */
+static void begin(const char *options)
+{
+    toy = toy_new(&(struct toy_spec){.kind = TOY_LINEAR, .height = 1, .width = 1});
+    b = toy_batch(toy, N, 1);
+    toy_use("pgd", options, &use);
+    for (int i = 0; i < N; i++) {
+        b->label[i] = i % K;
+    }
+}
+
+static void end(void)
+{
+    toy_batch_free(&b);
+    toy_use_free();
+    toy_free(&toy);
+}
+
+static void random_classes_are_wrong_and_equally_likely(void)
+{
+    int count[K][K] = {{0}};
+    int32_t first[N];
+    begin("label=random");
+    CU_ASSERT_EQUAL_FATAL(tdo_aim_read(&use), TDO_AIM_RANDOM);
+    CU_ASSERT_TRUE(tdo_aim_targeted(TDO_AIM_RANDOM) && !tdo_aim_looks(TDO_AIM_RANDOM));
+    tdo_aim_choose(&use, TDO_AIM_RANDOM, 0, NULL, K, &b->s);
+    for (int i = 0; i < N; i++) {
+        CU_ASSERT_TRUE_FATAL(b->target[i] >= 0 && b->target[i] < K);
+        CU_ASSERT_EQUAL(b->target[i], b->aim[i]);
+        count[b->label[i]][b->target[i]]++;
+    }
+    for (int label = 0; label < K; label++) {
+        for (int k = 0; k < K; k++) { /* 200 expected, standard deviation 12 */
+            CU_ASSERT_TRUE(k == label ? count[label][k] == 0 : abs(count[label][k] - 200) < 62);
+        }
+    }
+    memcpy(first, b->target, sizeof first);
+    use.seed++;
+    tdo_aim_choose(&use, TDO_AIM_RANDOM, 0, NULL, K, &b->s);
+    CU_ASSERT_NOT_EQUAL(memcmp(first, b->target, sizeof first), 0);
+    end();
+}
+
+static void least_and_likeliest_follow_the_logits(void)
+{
+    static const float z[K] = {0, 3, -1, 3, 2};
+    static const int least[K] = {2, 2, 0, 2, 2}; /* of the wrong ones, by label */
+    static const int by_rank[K][K - 1] = {
+        {1, 3, 4, 2}, {3, 4, 0, 2}, {1, 3, 4, 0}, {1, 4, 0, 2}, {1, 3, 0, 2}};
+    float *logits = NULL;
+    begin("label=each targets=3");
+    ASSERT_OK_FATAL(tdo_memory_new(N * K, &logits));
+    for (int i = 0; i < N * K; i++) {
+        logits[i] = z[i % K];
+    }
+    CU_ASSERT_EQUAL(tdo_aim_rounds(&use, TDO_AIM_EACH, K), 3);
+    CU_ASSERT_EQUAL(tdo_aim_rounds(&use, TDO_AIM_EACH, 3), 2);
+    CU_ASSERT_EQUAL(tdo_aim_rounds(&use, TDO_AIM_LEAST, K), 1);
+    for (int round = 0; round < K - 1; round++) {
+        tdo_aim_choose(&use, TDO_AIM_EACH, round, logits, K, &b->s);
+        for (int i = 0; i < K; i++) {
+            CU_ASSERT_EQUAL(b->target[i], by_rank[i][round]);
+        }
+    }
+    tdo_aim_choose(&use, TDO_AIM_LEAST, 0, logits, K, &b->s);
+    for (int i = 0; i < K; i++) {
+        CU_ASSERT_EQUAL(b->target[i], least[i]);
+        CU_ASSERT_EQUAL(b->aim[i], least[i]);
+    }
+    tdo_memory_free(&logits);
+    end();
+}
+
+static void leaving_needs_no_target(void)
+{
+    static const float z[N * K] = {0, 3, -1, 3, 2};
+    begin("");
+    CU_ASSERT_EQUAL(tdo_aim_read(&use), TDO_AIM_TRUE);
+    CU_ASSERT_TRUE(!tdo_aim_targeted(TDO_AIM_TRUE) && !tdo_aim_targeted(TDO_AIM_PREDICTED));
+    tdo_aim_choose(&use, TDO_AIM_TRUE, 0, NULL, K, &b->s);
+    CU_ASSERT_TRUE(b->aim[3] == 3 && b->target[3] == -1);
+    tdo_aim_choose(&use, TDO_AIM_PREDICTED, 0, z, K, &b->s);
+    CU_ASSERT_TRUE(b->aim[0] == 1 && b->target[0] == -1);
+    end();
+}
+
+CU_TestInfo suite_tests[] = {
+    {"random classes are wrong and equally likely",
+     random_classes_are_wrong_and_equally_likely},
+    {"least and likeliest follow the logits", least_and_likeliest_follow_the_logits},
+    {"leaving needs no target", leaving_needs_no_target},
+    CU_TEST_INFO_NULL,
+};

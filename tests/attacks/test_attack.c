@@ -1,0 +1,185 @@
+/* The table of attacks, options as rows see them, and what happens when memory ends. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/attacks/support.h"
+
+const char suite_name[] = "attack";
+
+enum { N = 2, PIXELS = 36 };
+
+static bool says(const char *words)
+{
+    return strstr(tdo_error_last()->message, words) != NULL;
+}
+
+static void rows_are_found_by_their_names(void)
+{
+    int rows = 0;
+    for (; tdo_attack_table[rows]; rows++) {
+        const struct tdo_attack *row = tdo_attack_table[rows];
+        CU_ASSERT_PTR_EQUAL(tdo_attack_find(row->name), row);
+        CU_ASSERT_STRING_EQUAL(tdo_attack_name(rows), row->name);
+        CU_ASSERT_PTR_EQUAL(tdo_attack_options(rows), row->options);
+    }
+    CU_ASSERT_PTR_NULL(tdo_attack_name(rows));
+    CU_ASSERT_PTR_NULL(tdo_attack_find("pg"));
+}
+
+static void options_reach_the_threat_and_the_target(void)
+{
+    struct tdo_attack_use use;
+    toy_use("pgd",
+            "eps=16/255,0.25 norm=l2 units=input box=none draws=3 reduce=logits "
+            "redraw=attack auxiliary=0.5 models=a,b",
+            &use);
+    CU_ASSERT_EQUAL(use.threat.norm, TDO_NORM_L2);
+    CU_ASSERT_EQUAL(use.threat.units, TDO_UNITS_INPUT);
+    CU_ASSERT_FALSE(use.threat.boxed);
+    CU_ASSERT_EQUAL(use.threat.eps, 16 / 255.0);
+    CU_ASSERT_EQUAL(tdo_attack_list(&use, "eps")->count, 2);
+    CU_ASSERT_EQUAL(tdo_attack_list(&use, "eps")->of[1], 0.25);
+    CU_ASSERT_EQUAL(use.target.draws, 3);
+    CU_ASSERT_EQUAL(use.target.reduce, TDO_REDUCE_LOGITS);
+    CU_ASSERT_EQUAL(use.target.redraw, TDO_REDRAW_ATTACK);
+    CU_ASSERT_EQUAL(use.target.units, TDO_UNITS_INPUT);
+    CU_ASSERT_EQUAL(use.target.auxiliary, 0.5);
+    CU_ASSERT_EQUAL(use.target.purpose, TDO_PURPOSE_ATTACK_DRAW);
+    CU_ASSERT_STRING_EQUAL(use.models, "a,b");
+    CU_ASSERT_EQUAL(tdo_attack_value(&use, "theta", 42), 42);
+    toy_use("jsma", "theta=-0.25", &use);
+    CU_ASSERT_EQUAL(tdo_attack_value(&use, "theta", 42), -0.25);
+    CU_ASSERT_EQUAL(use.threat.norm, TDO_NORM_L0);
+    CU_ASSERT_EQUAL(use.threat.eps, HUGE_VAL);
+    CU_ASSERT_TRUE(use.threat.boxed);
+    CU_ASSERT_PTR_NULL(tdo_attack_list(&use, "eps"));
+    toy_use_free();
+}
+
+static void what_cannot_be_is_refused_in_words(void)
+{
+    static const char *const wrong[][3] = {
+        {"pgd", "eps=8", "attack.0.eps = 8 leaves the box"},
+        {"pgd", "eps=0.1,2", "attack.0.eps = 2 leaves the box"},
+        {"pgd", "eps=6.1 norm=l2", "than 6 in l2"},
+        {"pgd", "loss=kl label=least", "attack.0.loss"},
+        {"pgd", "loss=kl start=none", "attack.0.start"},
+        {"ifgsm", "ladder=1,2,3 decay=1,0.5", "attack.0.decay has 2 numbers"},
+    };
+    struct toy *toy = toy_new(&(struct toy_spec){.kind = TOY_LINEAR});
+    for (int k = 0; k < 6; k++) {
+        struct tdo_attack_use use;
+        toy_use(wrong[k][0], wrong[k][1], &use);
+        tdo_target *t = toy_target(toy, 1, &use);
+        CU_ASSERT_EQUAL(tdo_attack_check(&use, t), TDO_ERR_CONFIG);
+        CU_ASSERT_TRUE(says(wrong[k][2]));
+        tdo_target_free(&t);
+    }
+    toy_use_free();
+    toy_free(&toy);
+}
+
+static void only_what_needs_gradients_asks_for_them(void)
+{
+    struct toy *toy = toy_new(&(struct toy_spec){.kind = TOY_LINEAR});
+    toy->net.gradient = false;
+    for (int r = 0; tdo_attack_table[r]; r++) {
+        const struct tdo_attack *row = tdo_attack_table[r];
+        struct tdo_attack_use use;
+        toy_use(row->name, strcmp(row->name, "transfer") == 0 ? "from=a.h5" : "", &use);
+        tdo_target *t = toy_target(toy, 1, &use);
+        const bool refused = tdo_attack_check(&use, t) == TDO_ERR_CONFIG && says("bf16");
+        CU_ASSERT_EQUAL(refused, row->needs == TDO_NEEDS_GRADIENT);
+        tdo_target_free(&t);
+        toy_use_free();
+    }
+    toy_free(&toy);
+}
+
+static void streams_differ_by_row_layer_sample_and_step(void)
+{
+    struct tdo_attack_use use;
+    float u[6][8];
+    toy_use("pgd", "", &use);
+    tdo_attack_uniforms(&use, 0, 1, 2, 3, 8, u[0]);
+    tdo_attack_uniforms(&use, 1, 1, 2, 3, 8, u[1]);
+    tdo_attack_uniforms(&use, 0, 2, 2, 3, 8, u[2]);
+    tdo_attack_uniforms(&use, 0, 1, 3, 3, 8, u[3]);
+    tdo_attack_uniforms(&use, 0, 1, 2, 4, 8, u[4]);
+    use.index = 1;
+    tdo_attack_uniforms(&use, 0, 1, 2, 3, 8, u[5]);
+    for (int i = 0; i < 6; i++) {
+        for (int j = 0; j < i; j++) {
+            CU_ASSERT_NOT_EQUAL(memcmp(u[i], u[j], sizeof u[i]), 0);
+        }
+    }
+    toy_use_free();
+}
+
+/* ---- memory ------------------------------------------------------------------------------------- */
+
+/* Few steps, whatever the row. */
+static void use_briefly(const struct tdo_attack *row, struct tdo_attack_use *use)
+{
+    char options[128] = "";
+    for (const struct tdo_option *o = row->options; o->key; o++) {
+        const bool count = strcmp(o->key, "steps") == 0 || strcmp(o->key, "population") == 0 ||
+                           strcmp(o->key, "search") == 0;
+        if (count) {
+            strcat(strcat(options, o->key), "=2 ");
+        } else if (strcmp(o->key, "from") == 0) {
+            strcat(options, "from=a.h5 ");
+        }
+    }
+    toy_use(row->name, options, use);
+}
+
+/* Every allocation of a run fails once: said as that, nothing leaks (the build with asan looks),
+ * and the same target can be asked again. */
+static void a_row_survives_the_end_of_memory(const struct toy *toy,
+                                             const struct tdo_attack *row)
+{
+    struct toy_batch *b = toy_batch(toy, N, 3), *again = toy_batch(toy, N, 3);
+    struct tdo_attack_use use;
+    tdo_err err = TDO_ERR_MEMORY;
+    use_briefly(row, &use);
+    b->s.stored = again->s.stored = b->x;
+    toy_attack(toy, &use, b);
+    for (int64_t k = 1; err == TDO_ERR_MEMORY; k++) {
+        tdo_target *t = toy_target(toy, N, &use);
+        tdo_memory_fail_after(k);
+        err = tdo_attack_run(&use, t, &again->s);
+        tdo_memory_fail_after(0);
+        if (k % 5 == 0) {
+            ASSERT_OK(tdo_attack_run(&use, t, &again->s));
+            CU_ASSERT_EQUAL(memcmp(b->found, again->found, sizeof(float) * N * PIXELS), 0);
+        }
+        tdo_target_free(&t);
+        CU_ASSERT_TRUE_FATAL(k < 100000);
+    }
+    CU_ASSERT_EQUAL(err, TDO_OK);
+    toy_batch_free(&b);
+    toy_batch_free(&again);
+    toy_use_free();
+}
+
+static void every_row_says_that_memory_ends(void)
+{
+    struct toy *toy = toy_new(&(struct toy_spec){.kind = TOY_LINEAR, .members = 2});
+    for (int r = 0; tdo_attack_table[r]; r++) {
+        a_row_survives_the_end_of_memory(toy, tdo_attack_table[r]);
+    }
+    toy_free(&toy);
+}
+
+CU_TestInfo suite_tests[] = {
+    {"rows are found by their names", rows_are_found_by_their_names},
+    {"options reach the threat and the target", options_reach_the_threat_and_the_target},
+    {"what cannot be is refused in words", what_cannot_be_is_refused_in_words},
+    {"only what needs gradients asks for them", only_what_needs_gradients_asks_for_them},
+    {"streams differ by row, layer, sample and step",
+     streams_differ_by_row_layer_sample_and_step},
+    {"every row says that memory ends", every_row_says_that_memory_ends},
+    CU_TEST_INFO_NULL,
+};

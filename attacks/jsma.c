@@ -98,12 +98,13 @@ static void fill_map(struct jsma *j, int64_t i, const float *g)
     j->map.count = n;
 }
 
-/* Does the pixel have any way to go? */
+/* Has the pixel a way to go? Within a hundredth of the end of its range it counts as there: a change
+ * that changes next to nothing is not worth one. */
 static bool can_move(const struct jsma *j, float u, int64_t p)
 {
     const struct tdo_box *box = tdo_target_box(j->t);
-    const float next = u + (float)j->theta;
-    return next != u && (j->theta > 0 ? u < box->high[p] : u > box->low[p]);
+    const float end = 0.01F * (box->high[p] - box->low[p]);
+    return j->theta > 0 ? u < box->high[p] - end : u > box->low[p] + end;
 }
 
 static void move(struct jsma *j, int64_t i, int64_t p)

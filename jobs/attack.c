@@ -1,7 +1,7 @@
 /* testudo attack: a list of attacks on a network, images handed out to all ranks.
  *
  * Each attack of the list runs over all images, once for each eps that it names, and what it finds
- * is judged by the target with noise that it has not seen (jobs/judge.h). Writes outcomes.tsv,
+ * is judged by the target with noise that it has not seen (jobs/attack/judge.h). Writes outcomes.tsv,
  * attack.json and adversarial.h5, prints what became of accuracy. With craft.eps_ref each attack's
  * eps is bisected until accuracy falls to that.
  * Source of eps_ref: Yan et al. 2018, section 4.1. */
@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "jobs/attacking.h"
-#include "jobs/robustness.h"
+#include "jobs/attack/attacking.h"
+#include "jobs/outcomes/robustness.h"
 #include "nn/base/file.h"
 
 static const double shares[] = {0.2, 0.5, 1.0}; /* of eps_ref, attacked in the end */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "jobs/inference.h"
-#include "jobs/train.h"
+#include "jobs/train/train.h"
 #include "nn/base/log.h"
 #include "nn/graph/grad.h"
 #include "nn/kernels/onednn.h"

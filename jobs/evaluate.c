@@ -1,7 +1,7 @@
 /* testudo evaluate: how well a network does on clean images, and what attacks did to it, over all
  * ranks. evaluate.h says which parts there are, and what each leaves behind; every table has the
  * same bytes for any number of ranks. */
-#include "jobs/evaluate.h"
+#include "jobs/evaluate/evaluate.h"
 
 #include <stdio.h>
 

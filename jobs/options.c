@@ -9,7 +9,8 @@
 #include "jobs/job.h"
 
 enum {
-    USES = TDO_JOB_attack | TDO_JOB_certify | TDO_JOB_evaluate | TDO_JOB_predict, /* a trained network */
+    USES = TDO_JOB_attack | TDO_JOB_certify | TDO_JOB_evaluate |
+           TDO_JOB_predict, /* a trained network */
     RUNS = TDO_JOB_train | USES,
     LOADS = USES | TDO_JOB_info | TDO_JOB_bench, /* an architecture */
     COMPUTES = RUNS | TDO_JOB_import,

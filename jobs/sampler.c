@@ -196,23 +196,13 @@ static tdo_err recall_record(void *user, const struct tdo_ledger_record *r)
 /* Tell the lease what need not be handed out; *done: draws that are there. Root only. */
 static tdo_err skip_recorded(tdo_sampler *s, int64_t *done)
 {
-    const int64_t items = s->images->count * items_per_image(s);
-    struct tdo_range *range = NULL;
-    int64_t ranges = 0;
-    TDO_TRY(tdo_memory_new(items + 1, &range));
-    for (int64_t i = 0; i < items; i++) {
+    for (int64_t i = 0; i < s->images->count * items_per_image(s); i++) {
         if (s->recorded[i]) {
             const struct item item = item_at(s, i);
-            const bool grows = ranges > 0 && range[ranges - 1].end == i;
             *done += item.end - item.first;
-            ranges += !grows;
-            range[ranges - 1].first = grows ? range[ranges - 1].first : i;
-            range[ranges - 1].end = i + 1;
         }
     }
-    tdo_err err = ranges > 0 ? tdo_lease_skip(s->lease, range, ranges) : TDO_OK;
-    tdo_memory_free(&range);
-    return err;
+    return tdo_lease_skip_marked(s->lease, s->recorded);
 }
 
 /* Read what earlier starts left, and begin a segment of our own. */

@@ -8,7 +8,7 @@
  * the line of metrics, what a milestone asks for, and a checkpoint of it all (train_state.c).
  * Started again, on any number of ranks, the job goes on from the newest one and ends with the
  * same bytes as if it had never stopped. */
-#include "jobs/train.h"
+#include "jobs/train/train.h"
 
 #include <math.h>
 #include <stdio.h>

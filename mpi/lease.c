@@ -246,6 +246,27 @@ tdo_err tdo_lease_skip(tdo_lease *l, const struct tdo_range *ranges, int64_t cou
     return TDO_OK;
 }
 
+tdo_err tdo_lease_skip_marked(tdo_lease *l, const bool *there)
+{
+    struct tdo_range *range = NULL;
+    int64_t ranges = 0;
+    if (!is_root(l)) {
+        return TDO_OK;
+    }
+    TDO_TRY(tdo_memory_new(l->items + 1, &range));
+    for (int64_t i = 0; i < l->items; i++) {
+        if (there[i]) {
+            const bool grows = ranges > 0 && range[ranges - 1].end == i;
+            ranges += !grows;
+            range[ranges - 1].first = grows ? range[ranges - 1].first : i;
+            range[ranges - 1].end = i + 1;
+        }
+    }
+    tdo_err err = ranges > 0 ? tdo_lease_skip(l, range, ranges) : TDO_OK;
+    tdo_memory_free(&range);
+    return err;
+}
+
 tdo_err tdo_lease_next(tdo_lease *l, int64_t *first, int64_t *count)
 {
     *first = *count = 0;

@@ -17,6 +17,7 @@
  *     done: if (err) tdo_lease_stop(l);     // the others need not go on
  *     err = first_of(err, tdo_lease_end(l)) // on every rank, also after an error
  *     err = tdo_comm_agree(comm, err) */
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "mpi/comm.h"
@@ -37,6 +38,10 @@ TDO_MUST tdo_err tdo_lease_new(tdo_comm *comm, int64_t items, double seconds, td
  * Errors:  TDO_ERR_BUG when ranges are not sorted or not inside; TDO_ERR_MEMORY.
  * Ranks:   not collective; only the root's ranges count, other ranks need not call it. */
 TDO_MUST tdo_err tdo_lease_skip(tdo_lease *l, const struct tdo_range *ranges, int64_t count);
+
+/* The same from marks: items with there[i] are done. Shapes: there [items], read on the root only.
+ * Errors:  TDO_ERR_MEMORY. Ranks: not collective. */
+TDO_MUST tdo_err tdo_lease_skip_marked(tdo_lease *l, const bool *there);
 
 /* The next range of this rank, *count 0 when nothing is left. The range before counts as done.
  * Errors:  TDO_ERR_COMM.

@@ -1,5 +1,5 @@
 /* The section on attacks: accuracy, distortion, transfer. See report.h; the numbers are those of
- * jobs/robustness.h. */
+ * jobs/outcomes/robustness.h. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "jobs/outcomes.h"
-#include "jobs/robustness.h"
+#include "jobs/outcomes/outcomes.h"
+#include "jobs/outcomes/robustness.h"
 #include "nn/base/json.h"
 
 /* evaluate.json */

@@ -149,7 +149,7 @@ static void oracle(const struct toy *toy, const struct loop *o, const float *ima
             best = z[k] > z[best] ? k : best;
         }
         for (int p = 0; p < PIXELS; p++) {
-            allowed[p] = (o->theta > 0 ? x[p] < 1 : x[p] > 0) &&
+            allowed[p] = (o->theta > 0 ? x[p] < 1 - 0.01 : x[p] > 0.01) &&
                          (changed[p] || changes + 2 <= o->gamma * PIXELS);
         }
         effects(toy, x, t, o->probability, up, others);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jobs/robustness.h"
+#include "jobs/outcomes/robustness.h"
 #include "nn/base/file.h"
 #include "nn/base/memory.h"
 #include "tests/fuzz/fuzz.h"

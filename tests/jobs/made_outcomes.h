@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "jobs/outcomes.h"
+#include "jobs/outcomes/outcomes.h"
 #include "nn/base/memory.h"
 #include "tests/runner.h"
 

@@ -1,6 +1,6 @@
 /* Nearest training images against a search over all pairs in double that knows nothing of products,
  * blocks and ranks; the same bits on any number of ranks. */
-#include "jobs/distance.h"
+#include "jobs/evaluate/distance.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "jobs/ensemble.h"
+#include "jobs/attack/ensemble.h"
+#include "jobs/attack/judge.h"
 #include "jobs/job.h"
-#include "jobs/judge.h"
 #include "tests/nn/support.h"
 
 const char suite_name[] = "ensemble";

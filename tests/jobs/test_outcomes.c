@@ -1,6 +1,6 @@
 /* outcomes.tsv and attack.json: what is written is read again, byte for byte; every kind of damage
  * is found, and said with file and line. */
-#include "jobs/outcomes.h"
+#include "jobs/outcomes/outcomes.h"
 
 #include <math.h>
 

@@ -1,6 +1,6 @@
 /* Tables from outcomes, against numbers worked out by hand on five images; the interval of a random
  * target against the exact law of its draws. */
-#include "jobs/robustness.h"
+#include "jobs/outcomes/robustness.h"
 
 #include <math.h>
 

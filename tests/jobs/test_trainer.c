@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "jobs/job.h"
-#include "jobs/trainer.h"
+#include "jobs/train/trainer.h"
 #include "nn/base/memory.h"
 #include "nn/graph/grad.h"
 #include "nn/losses.h"

@@ -1,5 +1,5 @@
 /* The transfer matrix against one written down by hand. */
-#include "jobs/transfer.h"
+#include "jobs/outcomes/transfer.h"
 
 #include "tests/jobs/made_outcomes.h"
 

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "jobs/watch.h"
+#include "jobs/train/watch.h"
 #include "tests/runner.h"
 
 const char suite_name[] = "watch";

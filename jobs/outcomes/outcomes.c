@@ -3,7 +3,7 @@
  * One table says what the columns are: their names, where they lie in the struct and what they may
  * hold. The header, the writer, the parser and its messages go by it. The parser takes a line only
  * as the writer would have written it in this place: attack and idx are not data but positions. */
-#include "jobs/outcomes.h"
+#include "jobs/outcomes/outcomes.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -284,6 +284,21 @@ void tdo_outcomes_free(struct tdo_outcomes *o)
 {
     tdo_memory_free(&o->of);
     tdo_json_free(&o->about);
+}
+
+double tdo_outcome_length(const struct tdo_outcome *o, enum tdo_norm norm)
+{
+    return norm == TDO_NORM_L0 ? o->l0 : norm == TDO_NORM_L2 ? o->l2 : o->linf;
+}
+
+bool tdo_outcome_clean(const struct tdo_outcome *o)
+{
+    return o->clean == o->label;
+}
+
+bool tdo_outcome_right(const struct tdo_outcome *o)
+{
+    return o->predict == o->label;
 }
 
 struct tdo_outcome *tdo_outcomes_at(const struct tdo_outcomes *o, int a, int64_t i)

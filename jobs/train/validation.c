@@ -1,5 +1,5 @@
 /* Validation during training. See validation.h. */
-#include "jobs/validation.h"
+#include "jobs/train/validation.h"
 
 #include "nn/base/memory.h"
 

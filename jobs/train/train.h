@@ -6,9 +6,9 @@
  *     train_options.c  train.* of the config -> schedule, optimiser, watch
  *     train_state.c    metrics.jsonl; checkpoints: everything that a resumed run needs */
 #include "jobs/run.h"
-#include "jobs/trainer.h"
-#include "jobs/validation.h"
-#include "jobs/watch.h"
+#include "jobs/train/trainer.h"
+#include "jobs/train/validation.h"
+#include "jobs/train/watch.h"
 #include "nn/schedule.h"
 
 /* The watched metric (train.metric), in the order of its choices. */

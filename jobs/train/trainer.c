@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "jobs/trainer.h"
+#include "jobs/train/trainer.h"
 #include "nn/graph/grad.h"
 #include "nn/losses.h"
 

@@ -1,5 +1,5 @@
 /* Watching a metric. See watch.h. */
-#include "jobs/watch.h"
+#include "jobs/train/watch.h"
 
 /* Is a a better value than b: higher, or with `lower` lower? */
 static bool better(double a, double b, bool lower)

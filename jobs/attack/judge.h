@@ -5,7 +5,7 @@
  * A target that draws is asked many times about a point, each time with fresh noise; each draw is a
  * vote, and the class with the most votes (the lowest of equals) is the answer. How many draws were
  * wrong tells the probability of a wrong answer, with an exact binomial interval
- * (jobs/robustness.h). */
+ * (jobs/outcomes/robustness.h). */
 #include "attacks/target.h"
 
 typedef struct tdo_judge tdo_judge;

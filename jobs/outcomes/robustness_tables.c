@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <math.h>
 
-#include "jobs/robustness.h"
+#include "jobs/outcomes/robustness.h"
 
 static const double nothing = (double)NAN;
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "jobs/train.h"
+#include "jobs/train/train.h"
 #include "mpi/checkpoint.h"
 #include "nn/base/file.h"
 #include "nn/base/log.h"

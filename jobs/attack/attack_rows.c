@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "jobs/attacking.h"
+#include "jobs/attack/attacking.h"
 
 void tdo_attack_row_close(struct tdo_attack_row *row)
 {

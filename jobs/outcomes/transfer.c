@@ -1,5 +1,5 @@
 /* Several runs over the same images. See transfer.h. */
-#include "jobs/transfer.h"
+#include "jobs/outcomes/transfer.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -3,23 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jobs/robustness.h"
+#include "jobs/outcomes/robustness.h"
 #include "nn/base/memory.h"
-
-static double length_of(const struct tdo_outcome *o, enum tdo_norm norm)
-{
-    return norm == TDO_NORM_L0 ? o->l0 : norm == TDO_NORM_L2 ? o->l2 : o->linf;
-}
-
-static bool right_clean(const struct tdo_outcome *o)
-{
-    return o->clean == o->label;
-}
-
-static bool right_now(const struct tdo_outcome *o)
-{
-    return o->predict == o->label;
-}
 
 /* ---- who stands ---------------------------------------------------------------------------------- */
 
@@ -28,11 +13,11 @@ static bool stands(const struct tdo_outcomes *o, const struct tdo_robustness_row
                    int64_t i, enum tdo_norm norm, double eps)
 {
     const struct tdo_outcome *of = tdo_outcomes_at(o, a, i);
-    double length = length_of(of, norm);
+    double length = tdo_outcome_length(of, norm);
     if (row->attack.norm == norm && length > row->attack.eps) {
         length = row->attack.eps; /* by the rounding of f32 */
     }
-    return right_clean(of) && (right_now(of) || length > eps);
+    return tdo_outcome_clean(of) && (tdo_outcome_right(of) || length > eps);
 }
 
 tdo_err tdo_robustness_within(const struct tdo_outcomes *o, int a, enum tdo_norm norm,
@@ -113,8 +98,8 @@ static double longest(const struct tdo_outcomes *o, int a, enum tdo_norm norm)
     double most = 0;
     for (int64_t i = 0; i < o->images; i++) {
         const struct tdo_outcome *of = tdo_outcomes_at(o, a, i);
-        if (right_clean(of) && !right_now(of)) {
-            most = fmax(most, length_of(of, norm));
+        if (tdo_outcome_clean(of) && !tdo_outcome_right(of)) {
+            most = fmax(most, tdo_outcome_length(of, norm));
         }
     }
     return most;
@@ -252,7 +237,8 @@ static int64_t standing(const struct tdo_outcomes *o, const struct tdo_robustnes
         for (int a = range[0]; stand && a <= range[1]; a++) {
             const struct tdo_outcome *of = tdo_outcomes_at(o, a, i);
             if (r->row[a].attack.norm == norm) {
-                stand = eps > 0 ? stands(o, &r->row[a], a, i, norm, eps) : right_clean(of);
+                stand =
+                    eps > 0 ? stands(o, &r->row[a], a, i, norm, eps) : tdo_outcome_clean(of);
             }
         }
         right += stand;

@@ -2,7 +2,7 @@
  *
  * An accuracy over eps is an upper bound on what the network withstands: an attack that found
  * nothing proves nothing. The more attacks, the closer the worst case comes to the truth. */
-#include "jobs/robustness.h"
+#include "jobs/outcomes/robustness.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -12,21 +12,6 @@
 
 static const double one_sided = 0.025; /* alpha on each side of an interval of 95 % */
 static const double nothing = (double)NAN;
-
-static double length_of(const struct tdo_outcome *o, enum tdo_norm norm)
-{
-    return norm == TDO_NORM_L0 ? o->l0 : norm == TDO_NORM_L2 ? o->l2 : o->linf;
-}
-
-static bool right_clean(const struct tdo_outcome *o)
-{
-    return o->clean == o->label;
-}
-
-static bool right_now(const struct tdo_outcome *o)
-{
-    return o->predict == o->label;
-}
 
 /* ---- a mean and a median ------------------------------------------------------------------------- */
 
@@ -58,7 +43,7 @@ static void measure_lengths(const struct tdo_outcome *o, double *room,
             int64_t n = 0;
             for (int64_t i = 0; i < row->images; i++) {
                 if (!hit || o[i].success) {
-                    room[n++] = length_of(&o[i], (enum tdo_norm)k);
+                    room[n++] = tdo_outcome_length(&o[i], (enum tdo_norm)k);
                 }
             }
             *(hit ? &row->hit[k] : &row->all[k]) = measure(room, n);
@@ -149,10 +134,10 @@ static void count(const struct tdo_outcome *o, struct tdo_robustness_row *row)
 {
     double queries = 0, gradients = 0;
     for (int64_t i = 0; i < row->images; i++) {
-        row->clean += right_clean(&o[i]);
-        row->right += right_now(&o[i]);
+        row->clean += tdo_outcome_clean(&o[i]);
+        row->right += tdo_outcome_right(&o[i]);
         row->success += o[i].success;
-        row->turned += o[i].success && right_clean(&o[i]);
+        row->turned += o[i].success && tdo_outcome_clean(&o[i]);
         row->fooled += o[i].predict != o[i].clean;
         queries += (double)o[i].queries;
         gradients += (double)o[i].gradients;
@@ -188,8 +173,8 @@ static void find_worst(const struct tdo_outcomes *o, struct tdo_robustness *r)
     for (int64_t i = 0; i < o->images; i++) {
         bool clean = true, right = true;
         for (int a = 0; a < o->attacks; a++) {
-            clean &= right_clean(tdo_outcomes_at(o, a, i));
-            right &= right_now(tdo_outcomes_at(o, a, i));
+            clean &= tdo_outcome_clean(tdo_outcomes_at(o, a, i));
+            right &= tdo_outcome_right(tdo_outcomes_at(o, a, i));
         }
         r->clean += clean;
         r->worst += clean && right;

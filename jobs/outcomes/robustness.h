@@ -13,7 +13,7 @@
  * tables. Images of norm 0 are left out of ratios. */
 #include <stdio.h>
 
-#include "jobs/outcomes.h"
+#include "jobs/outcomes/outcomes.h"
 
 /* Of some images. */
 struct tdo_robustness_length {

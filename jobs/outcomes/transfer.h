@@ -5,7 +5,7 @@
  * for another one. */
 #include <stdio.h>
 
-#include "jobs/outcomes.h"
+#include "jobs/outcomes/outcomes.h"
 
 struct tdo_transfer {
     int64_t images;

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "jobs/attacking.h"
+#include "jobs/attack/attacking.h"
 
 /* Room for a batch; arrays are [batch,P] or [batch]. */
 struct batch {
@@ -284,27 +284,6 @@ static tdo_err judge_batch(struct tdo_attacking *a, struct tdo_attack_row *row, 
 typedef tdo_err (*work_fn)(struct tdo_attacking *a, struct tdo_attack_row *row,
                            struct batch *b);
 
-/* What earlier starts recorded of this pass is not handed out. Root. */
-static tdo_err skip_recorded(struct tdo_attacking *a, int number)
-{
-    const int64_t n = a->images.count;
-    const bool *there = a->recorded + number * n;
-    struct tdo_range *range = NULL;
-    int64_t ranges = 0;
-    TDO_TRY(tdo_memory_new(n, &range));
-    for (int64_t i = 0; i < n; i++) {
-        if (there[i]) {
-            const bool grows = ranges > 0 && range[ranges - 1].end == i;
-            ranges += !grows;
-            range[ranges - 1].first = grows ? range[ranges - 1].first : i;
-            range[ranges - 1].end = i + 1;
-        }
-    }
-    tdo_err err = ranges > 0 ? tdo_lease_skip(a->lease, range, ranges) : TDO_OK;
-    tdo_memory_free(&range);
-    return err;
-}
-
 static tdo_err run_lease(struct tdo_attacking *a, struct tdo_attack_row *row, work_fn work,
                          struct batch *b, struct tdo_range images)
 {
@@ -342,14 +321,13 @@ static void share(struct tdo_attacking *a, struct tdo_outcome *outcomes)
 static tdo_err run_pass(struct tdo_attacking *a, struct tdo_attack_row *row, int number,
                         work_fn work, struct tdo_outcome *outcomes)
 {
-    const bool root = tdo_comm_rank(a->run.comm) == 0;
     struct batch b = {0};
     tdo_err err = make_batch(a, &b);
     if (err == TDO_OK) {
         err = tdo_lease_new(a->run.comm, a->images.count, 1.0, &a->lease);
     }
-    if (err == TDO_OK && root) {
-        err = skip_recorded(a, number);
+    if (err == TDO_OK) {
+        err = tdo_lease_skip_marked(a->lease, a->recorded + number * a->images.count);
     }
     err = tdo_comm_agree(a->run.comm, err);
     if (err == TDO_OK) {

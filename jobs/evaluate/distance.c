@@ -4,7 +4,7 @@
  *     training    this rank's share, in blocks of up to 1024, for each block of points
  *     product     in pieces of 2048 pixels, whose f32 sums are added up in double: the bound on
  *                 the error does not grow with the size of the images */
-#include "jobs/distance.h"
+#include "jobs/evaluate/distance.h"
 
 #include <math.h>
 #include <string.h>

@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "jobs/evaluate.h"
+#include "jobs/evaluate/evaluate.h"
 #include "jobs/forward.h"
 #include "jobs/page.h"
 #include "nn/base/file.h"

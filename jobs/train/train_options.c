@@ -1,5 +1,5 @@
 /* train.* of a config. See train.h. */
-#include "jobs/train.h"
+#include "jobs/train/train.h"
 
 struct tdo_trainer_options tdo_train_step_options(const tdo_config *c, bool u8)
 {

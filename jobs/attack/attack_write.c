@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "jobs/attacking.h"
+#include "jobs/attack/attacking.h"
 
 enum { WINDOW_BYTES = 1 << 28 }; /* of images that are held at a time */
 

@@ -12,7 +12,7 @@
  * evaluated, and then attacked, can be evaluated again: what is there stays, and is not computed
  * twice. */
 #include "jobs/images.h"
-#include "jobs/outcomes.h"
+#include "jobs/outcomes/outcomes.h"
 #include "jobs/run.h"
 
 enum tdo_evaluate_part {

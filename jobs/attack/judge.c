@@ -1,5 +1,5 @@
 /* Judging points. See judge.h. */
-#include "jobs/judge.h"
+#include "jobs/attack/judge.h"
 
 #include <string.h>
 

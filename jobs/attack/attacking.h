@@ -10,10 +10,10 @@
  * A pass is recorded image by image in a ledger in <run.dir>/attack: outcome, and what was found.
  * Pass 0 judges the clean images; it is no line of any table. */
 #include "attacks/attack.h"
-#include "jobs/ensemble.h"
+#include "jobs/attack/ensemble.h"
+#include "jobs/attack/judge.h"
 #include "jobs/images.h"
-#include "jobs/judge.h"
-#include "jobs/outcomes.h"
+#include "jobs/outcomes/outcomes.h"
 #include "jobs/run.h"
 #include "mpi/lease.h"
 #include "mpi/ledger.h"

@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "jobs/distance.h"
-#include "jobs/ensemble.h"
-#include "jobs/evaluate.h"
+#include "jobs/attack/ensemble.h"
+#include "jobs/evaluate/distance.h"
+#include "jobs/evaluate/evaluate.h"
 #include "jobs/page.h"
 
 /* Of one image. */

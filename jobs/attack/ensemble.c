@@ -1,5 +1,5 @@
 /* Networks as attacks see them. See ensemble.h. */
-#include "jobs/ensemble.h"
+#include "jobs/attack/ensemble.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -13,6 +13,7 @@
  *
  * Both have the same bytes for any number of ranks. Reals are written with nine digits; files that
  * are read and written again are the same. */
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "attacks/threat.h"
@@ -30,6 +31,11 @@ struct tdo_outcome {
     double x2, xinf;      /* of the image itself */
     uint64_t queries, gradients; /* model runs spent on it, forward and backward */
 };
+
+/* Of one outcome: the perturbation in a norm; right as it was; right under the attack. */
+double tdo_outcome_length(const struct tdo_outcome *o, enum tdo_norm norm);
+bool tdo_outcome_clean(const struct tdo_outcome *o);
+bool tdo_outcome_right(const struct tdo_outcome *o);
 
 struct tdo_outcomes {
     int64_t images;

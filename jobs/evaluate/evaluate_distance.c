@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "jobs/distance.h"
-#include "jobs/evaluate.h"
+#include "jobs/evaluate/distance.h"
+#include "jobs/evaluate/evaluate.h"
 #include "jobs/page.h"
 
 /* The fooling images of all attacks, attack by attack. */

@@ -2,10 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "jobs/evaluate.h"
+#include "jobs/evaluate/evaluate.h"
+#include "jobs/outcomes/robustness.h"
+#include "jobs/outcomes/transfer.h"
 #include "jobs/page.h"
-#include "jobs/robustness.h"
-#include "jobs/transfer.h"
 
 /* ---- this directory ------------------------------------------------------------------------------- */
 

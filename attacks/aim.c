@@ -51,7 +51,7 @@ static int likeliest(const float *z, int classes, int label, int place)
 static int random_wrong(const struct tdo_attack_use *use, uint64_t id, int classes, int label)
 {
     float u[4];
-    tdo_attack_uniforms(use, RANDOM_LAYER, id, 0, 0, 4, u);
+    tdo_attack_uniforms(use, RANDOM_LAYER, id, 0, 4, u);
     const int k = (int)((double)u[0] * (classes - 1));
     return k < label ? k : k + 1;
 }

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { START_LAYER, EPS_LAYER };
+enum { START_LAYER, EPS_LAYER, LENGTH_LAYER };
 
 /* The state of one run; arrays are [count,P] or [count]. */
 struct ascent {
@@ -79,7 +79,7 @@ static void fill_eps(struct ascent *c)
         if (c->a->vary) {
             float u[4];
             const int levels = (int)(255 * c->use->threat.eps + 0.5);
-            tdo_attack_uniforms(c->use, EPS_LAYER, c->s->id[i], 0, 0, 4, u);
+            tdo_attack_uniforms(c->use, EPS_LAYER, c->s->id[i], 0, 4, u);
             c->eps[i] = (1 + (int)((double)u[0] * (levels > 0 ? levels : 1))) / 255.0;
         }
     }
@@ -93,19 +93,19 @@ static void random_start(const struct ascent *c, int64_t i, int restart, float *
     const double eps = c->eps[i];
     const uint32_t draw = (uint32_t)restart;
     if (c->a->start == TDO_START_NORMAL) {
-        tdo_attack_normals(c->use, START_LAYER, id, draw, 0, c->size, d);
+        tdo_attack_normals(c->use, START_LAYER, id, draw, c->size, d);
         for (int64_t p = 0; p < c->size; p++) {
             d[p] *= (float)c->a->spread;
         }
     } else if (c->use->threat.norm == TDO_NORM_LINF) {
-        tdo_attack_uniforms(c->use, START_LAYER, id, draw, 0, c->size, d);
+        tdo_attack_uniforms(c->use, START_LAYER, id, draw, c->size, d);
         for (int64_t p = 0; p < c->size; p++) {
             d[p] = (2 * d[p] - 1) * (float)eps;
         }
     } else {
         float u[4];
-        tdo_attack_uniforms(c->use, START_LAYER, id, draw, 1, 4, u);
-        tdo_attack_normals(c->use, START_LAYER, id, draw, 0, c->size, d);
+        tdo_attack_uniforms(c->use, LENGTH_LAYER, id, draw, 4, u);
+        tdo_attack_normals(c->use, START_LAYER, id, draw, c->size, d);
         const double length = tdo_threat_norms(d, NULL, c->size).of[TDO_NORM_L2];
         for (int64_t p = 0; p < c->size; p++) {
             d[p] *= (float)(eps * (double)u[0] / length);

@@ -215,7 +215,8 @@ tdo_err tdo_attack_run(const struct tdo_attack_use *use, tdo_target *t, struct t
         s->done[i] = false;
         s->queries[i] = s->gradients[i] = 0;
     }
-    s->step = 0;
+    s->question = 0;
+    s->moment = use->moment;
     return use->row->run(use, t, s);
 }
 
@@ -283,17 +284,17 @@ static struct tdo_stream stream_of(const struct tdo_attack_use *use, int layer)
 }
 
 void tdo_attack_uniforms(const struct tdo_attack_use *use, int layer, uint64_t id,
-                         uint32_t draw, uint32_t step, int64_t n, float *out)
+                         uint32_t draw, int64_t n, float *out)
 {
     const struct tdo_stream stream = stream_of(use, layer);
-    const struct tdo_key key = {.sample = id, .draw = draw, .step = step};
+    const struct tdo_key key = {.sample = id, .draw = draw, .step = use->moment};
     tdo_rng_uniforms(&stream, &key, 0, n, out);
 }
 
 void tdo_attack_normals(const struct tdo_attack_use *use, int layer, uint64_t id, uint32_t draw,
-                        uint32_t step, int64_t n, float *out)
+                        int64_t n, float *out)
 {
     const struct tdo_stream stream = stream_of(use, layer);
-    const struct tdo_key key = {.sample = id, .draw = draw, .step = step};
+    const struct tdo_key key = {.sample = id, .draw = draw, .step = use->moment};
     tdo_rng_normals(&stream, &key, 0, n, out);
 }

@@ -49,7 +49,8 @@ struct tdo_attack_use {
     const struct tdo_attack *row;
     char key[64]; /* "attack.0": where its options stand, for messages */
     uint32_t seed;
-    int index; /* position in the list: keeps the randomness of two rows apart */
+    int index;       /* position in the list: keeps the randomness of two rows apart */
+    uint32_t moment; /* < 2^24: the step of the training that attacks, for new randomness; 0 */
     struct tdo_threat threat;
     struct tdo_target_options
         target; /* draws, reduce, redraw, units, box; the batch is the caller's */
@@ -90,12 +91,12 @@ bool tdo_attack_all_done(const struct tdo_samples *s);
 /* "pgd linf 0.3", "transfer of RUN", "fgsm linf 0.1 on RUN", for people. */
 struct tdo_text tdo_attack_title(const struct tdo_attack_use *use);
 
-/* n uniforms in [0,1), n normals: draw `draw`, step `step` of sample `id`, for the attack's own use.
- * Streams of an attack differ by `layer`, counted from 0. */
+/* n uniforms in [0,1), n normals: draw number `draw` of sample `id`, for the attack's own use.
+ * Streams of an attack differ by `layer`, 0 to 15. */
 void tdo_attack_uniforms(const struct tdo_attack_use *use, int layer, uint64_t id,
-                         uint32_t draw, uint32_t step, int64_t n, float *out);
+                         uint32_t draw, int64_t n, float *out);
 void tdo_attack_normals(const struct tdo_attack_use *use, int layer, uint64_t id, uint32_t draw,
-                        uint32_t step, int64_t n, float *out);
+                        int64_t n, float *out);
 
 /* ---- option rows that attacks share ------------------------------------------------------------ */
 

@@ -167,7 +167,7 @@ static tdo_err run_once(struct cw *c, uint32_t first)
     struct tdo_answer answer;
     begin(c);
     for (int k = 0; k < c->steps && !tdo_attack_all_done(s); k++) {
-        s->step = first + (uint32_t)k;
+        s->question = first + (uint32_t)k;
         TDO_TRY(tdo_target_gradient(c->t, &c->objective, s, c->point, NULL, &answer));
         for (int64_t i = 0; i < s->count; i++) {
             if (!s->done[i]) {

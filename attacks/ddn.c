@@ -92,7 +92,7 @@ static void move(struct ddn *c, const float *g, int64_t i, int k, bool came)
     const float *x = c->s->x + i * P;
     float *u = c->point + i * P;
     if (tdo_threat_norms(g, NULL, P).of[TDO_NORM_L2] <= 0) {
-        tdo_attack_normals(c->use, DIRECTION_LAYER, c->s->id[i], 0, (uint32_t)k, P, c->row);
+        tdo_attack_normals(c->use, DIRECTION_LAYER, c->s->id[i], (uint32_t)k, P, c->row);
         g = c->row;
     }
     tdo_threat_climb(TDO_NORM_L2, rate, g, P, u);

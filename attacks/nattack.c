@@ -81,7 +81,7 @@ static void begin(struct nattack *c)
     for (int64_t i = 0; i < c->s->count; i++) {
         float *mu = c->mu + i * c->size;
         tdo_squash_from(tdo_target_box(c->t), c->s->x + i * c->size, mu);
-        tdo_attack_normals(c->use, START_LAYER, c->s->id[i], 0, 0, c->size, c->w);
+        tdo_attack_normals(c->use, START_LAYER, c->s->id[i], 0, c->size, c->w);
         for (int64_t p = 0; p < c->size; p++) {
             mu[p] += (float)(spread * (double)c->w[p]);
         }
@@ -118,7 +118,8 @@ static void place_member(struct nattack *c, int j, int k)
         if (c->s->done[i]) {
             continue;
         }
-        tdo_attack_normals(c->use, MEMBER_LAYER, c->s->id[i], (uint32_t)j, (uint32_t)k, P, e);
+        tdo_attack_normals(c->use, MEMBER_LAYER, c->s->id[i], (uint32_t)(k * c->population + j),
+                           P, e);
         for (int64_t p = 0; p < P; p++) {
             c->w[p] = c->mu[i * P + p] + (float)(c->sigma * (double)e[p]);
         }

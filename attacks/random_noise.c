@@ -24,7 +24,7 @@ static tdo_err run(const struct tdo_attack_use *use, tdo_target *t, struct tdo_s
     TDO_TRY(tdo_memory_new(P, &noise));
     for (int64_t i = 0; i < s->count; i++) {
         float *u = s->found + i * P;
-        tdo_attack_normals(use, 0, s->id[i], 0, 0, P, noise);
+        tdo_attack_normals(use, 0, s->id[i], 0, P, noise);
         for (int64_t p = 0; p < P && !gaussian; p++) {
             noise[p] = noise[p] < 0 ? -1.0F : 1.0F;
         }

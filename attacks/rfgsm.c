@@ -32,7 +32,7 @@ static tdo_err shift(const struct tdo_attack_use *use, double alpha, const tdo_t
     TDO_TRY(tdo_memory_new(P, &noise));
     for (int64_t i = 0; i < s->count; i++) {
         float *u = s->found + i * P;
-        tdo_attack_normals(use, 0, s->id[i], 0, 0, P, noise);
+        tdo_attack_normals(use, 0, s->id[i], 0, P, noise);
         tdo_threat_climb(use->threat.norm, alpha, noise, P, u);
         tdo_threat_project(use->threat.norm, alpha, tdo_target_box(t), s->x + i * P, u);
     }

@@ -263,11 +263,12 @@ static int64_t find_active(tdo_target *t, const struct tdo_samples *s)
 static void fill_keys(const tdo_target *t, const struct tdo_samples *s, int64_t n,
                       struct tdo_key *key)
 {
-    const int m = t->o.draws;
+    const uint32_t m = (uint32_t)t->o.draws;
+    const uint32_t first = t->o.redraw == TDO_REDRAW_STEP ? s->question * m : 0;
     for (int64_t a = 0; a < n * m; a++) {
         key[a] = (struct tdo_key){.sample = s->id[t->active[a / m]],
-                                  .draw = (uint32_t)(a % m),
-                                  .step = t->o.redraw == TDO_REDRAW_STEP ? s->step : 0,
+                                  .draw = first + (uint32_t)(a % m),
+                                  .step = s->moment,
                                   .purpose = t->o.purpose};
     }
 }
@@ -328,7 +329,8 @@ static tdo_err check_logits(const tdo_target *t, const struct tdo_samples *s)
         if (isnan(t->logits[i])) {
             return TDO_FAIL(TDO_ERR_NUMERIC,
                             "image %llu, question %u of an attack: logit %d is not a number",
-                            (unsigned long long)s->id[i / K], (unsigned)s->step, (int)(i % K));
+                            (unsigned long long)s->id[i / K], (unsigned)s->question,
+                            (int)(i % K));
         }
     }
     return TDO_OK;
@@ -385,7 +387,7 @@ static tdo_err collect(tdo_target *t, const struct question *q, struct tdo_sampl
         s->queries[t->active[a]] += (uint64_t)t->o.draws;
         s->gradients[t->active[a]] += q->kind == LOGITS ? 0 : (uint64_t)(t->o.draws * columns);
     }
-    s->step++;
+    s->question++;
     return TDO_OK;
 }
 
@@ -405,6 +407,12 @@ static tdo_err ask(tdo_target *t, struct question wanted, struct tdo_samples *s,
 {
     struct question *q = NULL;
     const int64_t n = find_active(t, s);
+    if (((uint64_t)s->question + 1) * (uint64_t)t->o.draws > UINT32_MAX) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "an attack asks %u questions of %d draws each: there are keys for 2^32 "
+                        "draws",
+                        (unsigned)s->question + 1, t->o.draws);
+    }
     if (wanted.kind != LOGITS && !t->net.gradient) {
         return TDO_FAIL(TDO_ERR_CONFIG, "model.precision = bf16 has no gradients; this attack "
                                         "needs them: model.precision = f32");

@@ -11,7 +11,7 @@
  *     objective J [B] ◄── reduce over the draws ◄─────────────────────┘
  *     gradient dJ/du
  *
- * Draws: a random target is asked m times about a point, with keys (sample, draw, step). They are
+ * Draws: a random target is asked m times about a point, keyed by (sample, question, draw). They are
  * reduced to the mean loss (EPGD, expectation over transformation), to the loss of the mean
  * probability (SmoothAdv) or to the loss of the mean logits. `redraw` says whether the noise is
  * new in every step or belongs to the attack.
@@ -75,7 +75,8 @@ struct tdo_samples {
     int32_t *target; /* [count] class to reach, -1 for none; the attack sets it */
     bool *done;      /* [count] no more queries for this one */
     uint64_t *queries, *gradients; /* [count] */
-    uint32_t step;                 /* queries so far: the step of the keys */
+    uint32_t question;             /* so far: new draws for each, where they are redrawn */
+    uint32_t moment;               /* the step of the keys, tdo_attack_use.moment */
 };
 
 /* J, to be climbed.

@@ -67,7 +67,7 @@ static tdo_err run(const struct tdo_attack_use *use, tdo_target *t, struct tdo_s
     TDO_GOTO(tdo_memory_new(s->count * P, &d));
     TDO_GOTO(tdo_memory_new(s->count * classes, &goal));
     for (int64_t i = 0; i < s->count; i++) {
-        tdo_attack_normals(use, 0, s->id[i], 0, 0, P, d + i * P);
+        tdo_attack_normals(use, 0, s->id[i], 0, P, d + i * P);
     }
     if (power > 0) {
         TDO_GOTO(tdo_target_logits(t, s, s->x, &answer));

@@ -80,7 +80,7 @@ tdo_err tdo_judge_points(tdo_judge *j, int64_t count, const float *pixels, const
                             .done = j->done,
                             .queries = j->queries,
                             .gradients = j->gradients,
-                            .step = (uint32_t)(series * j->draws)};
+                            .question = (uint32_t)(series * j->draws)};
     memset(j->votes, 0, (size_t)(count * K) * sizeof *j->votes);
     for (int draw = 0; draw < j->draws; draw++) {
         struct tdo_answer answer;

@@ -109,7 +109,7 @@ static tdo_err ask(struct asking *a, const int32_t *aim, struct tdo_answer *answ
 {
     const struct tdo_objective loss = {.kind = TDO_LOSS_CE};
     memcpy(a->s.aim, aim, (size_t)a->s.count * sizeof *aim);
-    a->s.step = 0;
+    a->s.question = 0;
     return tdo_target_gradient(a->target, &loss, &a->s, a->x, NULL, answer);
 }
 

@@ -434,7 +434,7 @@ void toy_attack(const struct toy *toy, const struct tdo_attack_use *use, struct 
     ASSERT_OK_FATAL(tdo_attack_check(use, t));
     ASSERT_OK_FATAL(tdo_attack_run(use, t, &s));
     tdo_target_to_pixels(t, pixels, n, b->found);
-    b->s.step = s.step;
+    b->s.question = s.question;
     tdo_memory_free(&u);
     tdo_memory_free(&pixels);
     tdo_target_free(&t);

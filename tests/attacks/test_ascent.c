@@ -253,7 +253,7 @@ static void rfgsm_shares_eps_between_noise_and_gradient(void)
         for (int i = 0; i < N; i++) {
             float noise[PIXELS];
             double at[PIXELS], g[PIXELS];
-            tdo_attack_normals(&use, 0, b->id[i], 0, 0, PIXELS, noise);
+            tdo_attack_normals(&use, 0, b->id[i], 0, PIXELS, noise);
             for (int p = 0; p < PIXELS; p++) {
                 at[p] = (double)b->x[i * PIXELS + p] +
                         (shifted ? copysign(0.05, (double)noise[p]) : 0);

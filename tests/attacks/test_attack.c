@@ -97,18 +97,20 @@ static void only_what_needs_gradients_asks_for_them(void)
     toy_free(&toy);
 }
 
-static void streams_differ_by_row_layer_sample_and_step(void)
+static void streams_differ_by_row_layer_sample_draw_and_moment(void)
 {
     struct tdo_attack_use use;
     float u[6][8];
     toy_use("pgd", "", &use);
-    tdo_attack_uniforms(&use, 0, 1, 2, 3, 8, u[0]);
-    tdo_attack_uniforms(&use, 1, 1, 2, 3, 8, u[1]);
-    tdo_attack_uniforms(&use, 0, 2, 2, 3, 8, u[2]);
-    tdo_attack_uniforms(&use, 0, 1, 3, 3, 8, u[3]);
-    tdo_attack_uniforms(&use, 0, 1, 2, 4, 8, u[4]);
+    tdo_attack_uniforms(&use, 0, 1, 2, 8, u[0]);
+    tdo_attack_uniforms(&use, 1, 1, 2, 8, u[1]);
+    tdo_attack_uniforms(&use, 0, 2, 2, 8, u[2]);
+    tdo_attack_uniforms(&use, 0, 1, 3, 8, u[3]);
+    use.moment = 1;
+    tdo_attack_uniforms(&use, 0, 1, 2, 8, u[4]);
+    use.moment = 0;
     use.index = 1;
-    tdo_attack_uniforms(&use, 0, 1, 2, 3, 8, u[5]);
+    tdo_attack_uniforms(&use, 0, 1, 2, 8, u[5]);
     for (int i = 0; i < 6; i++) {
         for (int j = 0; j < i; j++) {
             CU_ASSERT_NOT_EQUAL(memcmp(u[i], u[j], sizeof u[i]), 0);
@@ -178,8 +180,8 @@ CU_TestInfo suite_tests[] = {
     {"options reach the threat and the target", options_reach_the_threat_and_the_target},
     {"what cannot be is refused in words", what_cannot_be_is_refused_in_words},
     {"only what needs gradients asks for them", only_what_needs_gradients_asks_for_them},
-    {"streams differ by row, layer, sample and step",
-     streams_differ_by_row_layer_sample_and_step},
+    {"streams differ by row, layer, sample, draw and moment",
+     streams_differ_by_row_layer_sample_draw_and_moment},
     {"every row says that memory ends", every_row_says_that_memory_ends},
     CU_TEST_INFO_NULL,
 };

@@ -218,7 +218,7 @@ static void a_misclassified_image_stays_as_it_is(void)
 static void bytes_do_not_depend_on_the_batch(void)
 {
     struct toy *toy = toy_new(&(struct toy_spec){.kind = TOY_SMOOTH, .sigma = 0.1});
-    struct toy_batch *b = toy_batch(toy, 5, 3);
+    struct toy_batch *b = toy_batch(toy, 5, 6);
     struct tdo_attack_use use;
     b->label[2] = (b->label[2] + 1) % toy->spec.classes;
     toy_use("cw", "search=4 steps=100 lr=0.3 draws=2", &use);

@@ -21,7 +21,7 @@ static double lead_at(tdo_target *t, struct toy_batch *b, int64_t i, int k, cons
                             .done = &(bool){false},
                             .queries = &(uint64_t){0},
                             .gradients = &(uint64_t){0},
-                            .step = (uint32_t)k};
+                            .question = (uint32_t)k};
     struct tdo_answer answer;
     ASSERT_OK_FATAL(tdo_target_logits(t, &s, u, &answer));
     return -tdo_target_margin(answer.logits, tdo_target_classes(t), b->label[i], false);
@@ -45,12 +45,12 @@ static void step_by_hand(const struct tdo_attack_use *use, tdo_target *t, struct
     const float *x = b->x + i * P;
     float start[64], e[M][64];
     double mu[64], w[64], r[M], mean = 0, variance = 0;
-    tdo_attack_normals(use, 1, b->id[i], 0, 0, P, start);
+    tdo_attack_normals(use, 1, b->id[i], 0, P, start);
     for (int64_t p = 0; p < P; p++) {
         mu[p] = atanh((2 * (double)x[p] - 1) * 0.999999) + 0.001 * (double)start[p];
     }
     for (int j = 0; j < M; j++) {
-        tdo_attack_normals(use, 0, b->id[i], (uint32_t)j, 0, P, e[j]);
+        tdo_attack_normals(use, 0, b->id[i], (uint32_t)j, P, e[j]);
         for (int64_t p = 0; p < P; p++) {
             w[p] = mu[p] + 0.1 * (double)e[j][p];
         }

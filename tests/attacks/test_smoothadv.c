@@ -42,7 +42,7 @@ static const float *gradient_at(tdo_target *t, struct toy_batch *b, int64_t i, i
                             .done = &(bool){false},
                             .queries = &(uint64_t){0},
                             .gradients = &(uint64_t){0},
-                            .step = (uint32_t)k};
+                            .question = (uint32_t)k};
     struct tdo_answer answer;
     ASSERT_OK_FATAL(tdo_target_gradient(t, &ce, &s, u, NULL, &answer));
     return answer.gradient;
@@ -101,7 +101,7 @@ static void run_epgd(const struct tdo_attack_use *use, tdo_target *t, struct toy
     const float *x = b->x + i * P;
     float start[64];
     double sum[64] = {0};
-    tdo_attack_uniforms(use, 0, b->id[i], 0, 0, P, start);
+    tdo_attack_uniforms(use, 0, b->id[i], 0, P, start);
     for (int64_t p = 0; p < P; p++) {
         u[p] = (float)clip((double)x[p] + (2 * (double)start[p] - 1) * eps, 0, 1);
     }

@@ -118,8 +118,7 @@ static double oracle(const struct toy *toy, const struct asked *q, const double 
     const struct tdo_stream stream = {.seed = 3, .purpose = TDO_PURPOSE_TEST, .layer = 1};
     for (int d = 0; d < q->draws; d++) {
         const struct tdo_key key = {.sample = q->id,
-                                    .draw = (uint32_t)d,
-                                    .step = q->step,
+                                    .draw = q->step * (uint32_t)q->draws + (uint32_t)d,
                                     .purpose = TDO_PURPOSE_ATTACK_DRAW};
         tdo_rng_normals(&stream, &key, 0, PIXELS, noise);
         for (int p = 0; p < PIXELS; p++) {
@@ -160,7 +159,7 @@ static void compare(const struct toy *toy, struct asked q)
             goal[i * CLASSES + k] = (float)q.goal[k];
         }
     }
-    b->s.step = 1;
+    b->s.question = 1;
     ASSERT_OK_FATAL(
         tdo_target_gradient(t, &objective, &b->s, b->x, q.goal ? goal : NULL, &answer));
     for (int i = 0; i < N; i++) {
@@ -449,14 +448,19 @@ static void noise_is_new_in_each_step_or_stays(void)
         tdo_target *t = NULL;
         struct tdo_answer answer;
         float first[CLASSES];
-        b->s.step = 0;
+        b->s.question = 0;
         ASSERT_OK_FATAL(tdo_target_new(&toy->net, &o, &t));
         ASSERT_OK_FATAL(tdo_target_logits(t, &b->s, b->x, &answer));
         memcpy(first, answer.logits, sizeof first);
         ASSERT_OK_FATAL(tdo_target_logits(t, &b->s, b->x, &answer));
-        CU_ASSERT_EQUAL(b->s.step, 2);
+        CU_ASSERT_EQUAL(b->s.question, 2);
         CU_ASSERT_EQUAL(memcmp(first, answer.logits, sizeof first) == 0,
                         redraw == TDO_REDRAW_ATTACK);
+        b->s.question = 0;
+        b->s.moment = 1; /* another step of a training: new in any case */
+        ASSERT_OK_FATAL(tdo_target_logits(t, &b->s, b->x, &answer));
+        CU_ASSERT_NOT_EQUAL(memcmp(first, answer.logits, sizeof first), 0);
+        b->s.moment = 0;
         tdo_target_free(&t);
     }
     toy_batch_free(&b);

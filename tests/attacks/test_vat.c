@@ -79,7 +79,7 @@ static double run_and_compare(const struct toy *toy, const char *options, int st
     toy_use("vat", options, &use);
     toy_attack(toy, &use, b);
     for (int i = 0; i < N; i++) {
-        tdo_attack_normals(&use, 0, b->id[i], 0, 0, PIXELS, start);
+        tdo_attack_normals(&use, 0, b->id[i], 0, PIXELS, start);
         least = fmin(least, agreement(toy, b, i, start, steps));
         CU_ASSERT_EQUAL(b->target[i], -1);
     }

@@ -60,6 +60,8 @@ must_work 1 attack "${common[@]}" run.dir=u8 attack=pgd attack.0.eps=0.1 attack.
 check "8-bit images stay in the ball" awk -F'\t' 'NR > 1 && $10 > 0.100001 { exit 1 }' u8/outcomes.tsv
 must_work 1 attack "${common[@]}" run.dir=replay8 attack=transfer attack.0.from=u8/adversarial.h5
 check "8-bit images are judged as they are stored" diff <(column 0 5 u8/outcomes.tsv) <(column 0 5 replay8/outcomes.tsv)
+must_work 1 attack "${common[@]}" run.dir=of_train data.split=train attack=fgsm craft.store=u8
+must_work 1 train run.dir=static data.file=of_train/adversarial.h5 model.name=lenet train.steps=2 train.batch=16
 must_work 1 evaluate run.dir=aside data.file=one/adversarial.h5 model.file=net/model.safetensors
 
 # A random target: judged by fresh draws, the same ones on any ranks; quantised in front.

@@ -60,6 +60,32 @@ static tdo_err read_row(const tdo_config *c, int at, uint32_t seed, struct tdo_d
     return use->row->prepare ? use->row->prepare(use) : TDO_OK;
 }
 
+/* Of what there can be one only. */
+static tdo_err check_rows(const struct tdo_defenses *d)
+{
+    int owner = -1, inner = -1;
+    for (int i = 0; i < d->count; i++) {
+        const struct tdo_defense *row = d->use[i].row;
+        if (row->loss && owner >= 0) {
+            return TDO_FAIL(
+                TDO_ERR_CONFIG,
+                "defense.%d (%s) and defense.%d (%s) both own the loss; one of them "
+                "expected",
+                owner, d->use[owner].row->name, i, row->name);
+        }
+        if (row->inner && inner >= 0) {
+            return TDO_FAIL(
+                TDO_ERR_CONFIG,
+                "defense.%d (%s) and defense.%d (%s) both train on an inner attack; "
+                "one of them expected",
+                inner, d->use[inner].row->name, i, row->name);
+        }
+        owner = row->loss ? i : owner;
+        inner = row->inner ? i : inner;
+    }
+    return TDO_OK;
+}
+
 tdo_err tdo_defense_read(const tdo_config *c, uint32_t seed, struct tdo_defenses *out)
 {
     *out = (struct tdo_defenses){0};
@@ -75,7 +101,11 @@ tdo_err tdo_defense_read(const tdo_config *c, uint32_t seed, struct tdo_defenses
             return err;
         }
     }
-    return TDO_OK;
+    tdo_err err = check_rows(out);
+    if (err != TDO_OK) {
+        tdo_defense_free(out);
+    }
+    return err;
 }
 
 void tdo_defense_free(struct tdo_defenses *d)
@@ -96,6 +126,69 @@ tdo_node tdo_defense_augment(const struct tdo_defenses *d, tdo_graph *g, tdo_nod
         }
     }
     return tdo_noise_pixels(g, raw, u8);
+}
+
+/* ---- training -------------------------------------------------------------------------------- */
+
+tdo_node tdo_defense_clean_logits(struct tdo_defense_step *s)
+{
+    if (s->clean_logits == TDO_NONE) {
+        s->clean_logits = s->forward(s->self, s->pixels);
+    }
+    return s->clean_logits;
+}
+
+tdo_node tdo_defense_attacked_logits(struct tdo_defense_step *s)
+{
+    if (s->adversarial_logits == TDO_NONE) {
+        s->adversarial_logits = s->forward(s->self, s->adversarial);
+    }
+    return s->adversarial_logits;
+}
+
+tdo_node tdo_defense_loss(const struct tdo_defenses *d, struct tdo_defense_step *s, int classes)
+{
+    tdo_node loss = TDO_NONE;
+    s->goal = tdo_op_one_hot(s->g, s->labels, classes);
+    for (int i = 0; i < d->count; i++) {
+        if (d->use[i].row->goal) {
+            s->goal = d->use[i].row->goal(&d->use[i], s->g, s->goal);
+        }
+    }
+    for (int i = 0; i < d->count; i++) {
+        if (d->use[i].row->loss) {
+            loss = d->use[i].row->loss(&d->use[i], s);
+        }
+    }
+    if (loss == TDO_NONE) {
+        loss = tdo_op_xent(s->g, tdo_defense_clean_logits(s), s->goal);
+    }
+    for (int i = 0; i < d->count; i++) {
+        if (d->use[i].row->penalty) {
+            loss = tdo_op_add(s->g, loss, d->use[i].row->penalty(&d->use[i], s));
+        }
+    }
+    return loss;
+}
+
+const struct tdo_defense_use *tdo_defense_inner(const struct tdo_defenses *d)
+{
+    for (int i = 0; i < d->count; i++) {
+        if (d->use[i].row->inner) {
+            return &d->use[i];
+        }
+    }
+    return NULL;
+}
+
+double tdo_defense_value(const struct tdo_defense_use *use, const char *key, double neutral)
+{
+    for (int i = 0; use->row->options && use->row->options[i].key; i++) {
+        if (strcmp(use->row->options[i].key, key) == 0) {
+            return use->value[i];
+        }
+    }
+    return neutral;
 }
 
 /* ---- model files ---- */

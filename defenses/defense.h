@@ -5,7 +5,14 @@
  * A defense is one file with one row of defenses.def. A row reaches into training and networks
  * through hooks; NULL leaves the default. A config lists several; they apply in list order:
  *
- *     raw input --- augment, augment, ... ---> pixels ---> input layer ---> model with network hooks
+ *     raw input ──┬── augment, augment, ... ──► pixels ──► input layer ──► model with network hooks
+ *                 │ inner attack                                                  │ logits
+ *                 ▼                                                               ▼
+ *     adversarial input ── augment ... ──► pixels ──► the same network ──► logits ──► loss
+ *                                                                                     + penalty ...
+ *
+ * At most one row owns the loss; without one it is the cross entropy of the clean input with the
+ * goal, which is the label unless rows change it. Any number of rows add penalties.
  *
  * What lives in the network (`network`) travels in the model file; what only shapes training
  * does not. */
@@ -17,6 +24,23 @@
 enum { TDO_DEFENSE_VALUES = 8, TDO_DEFENSE_MAX = 16 };
 
 struct tdo_defense;
+
+/* What a loss or a penalty sees of a training step. Rows are those of a shard. */
+struct tdo_defense_step {
+    tdo_graph *g;
+    tdo_node pixels;      /* [N,H,W,C], through the rows that augment */
+    tdo_node adversarial; /* the same of what the inner attack made; TDO_NONE without one */
+    tdo_node labels;      /* [N] */
+    tdo_node goal;        /* [N,K] */
+    /* A forward pass in the mode of training; use the two functions below. */
+    tdo_node (*forward)(void *self, tdo_node pixels);
+    void *self;
+    tdo_node clean_logits, adversarial_logits; /* TDO_NONE until they are asked for */
+};
+
+/* Logits [N,K] at both inputs; a network that is not asked about one of them costs nothing there. */
+tdo_node tdo_defense_clean_logits(struct tdo_defense_step *s);
+tdo_node tdo_defense_attacked_logits(struct tdo_defense_step *s);
 
 /* A row in use: the values of its options in the order of its table (a choice as its index). */
 struct tdo_defense_use {
@@ -31,11 +55,18 @@ struct tdo_defense {
     const char *name, *help, *cite;
     const struct tdo_option *options;
     bool network; /* its options belong into the model file */
+    bool inner;   /* it trains on what an attack of the list `inner` makes of an image */
     /* Make what the row needs beyond its values (a noise table). */
     tdo_err (*prepare)(struct tdo_defense_use *use);
     /* Training input: raw [N,H,W,C] and keys [N] -> pixels. */
     tdo_node (*augment)(const struct tdo_defense_use *use, tdo_graph *g, tdo_node raw, bool u8,
                         tdo_node keys);
+    /* What cross entropy is taken with: goal [N,K], at first one-hot labels -> goal. */
+    tdo_node (*goal)(const struct tdo_defense_use *use, tdo_graph *g, tdo_node goal);
+    /* The loss of each row, [N]; its owner. */
+    tdo_node (*loss)(const struct tdo_defense_use *use, struct tdo_defense_step *s);
+    /* What is added to the loss of each row, [N]. */
+    tdo_node (*penalty)(const struct tdo_defense_use *use, struct tdo_defense_step *s);
     /* Fill in what reaches into the network; hook->self is set already. */
     void (*hook)(struct tdo_hook *hook);
 };
@@ -62,6 +93,16 @@ void tdo_defense_free(struct tdo_defenses *d);
 /* Raw input to pixels, through every row that augments. */
 tdo_node tdo_defense_augment(const struct tdo_defenses *d, tdo_graph *g, tdo_node raw, bool u8,
                              tdo_node keys);
+
+/* The loss of each row of a step, [N]: that of its owner, and all penalties. s->goal and the
+ * logits are made on the way. */
+tdo_node tdo_defense_loss(const struct tdo_defenses *d, struct tdo_defense_step *s,
+                          int classes);
+
+/* The row that wants an inner attack, NULL for none. */
+const struct tdo_defense_use *tdo_defense_inner(const struct tdo_defenses *d);
+/* The value of an option by its key; `neutral` where the row has no such option. */
+double tdo_defense_value(const struct tdo_defense_use *use, const char *key, double neutral);
 
 /* All rows with the values of their options, in list order, as JSON: what training depends on.
  * Owner of *out: caller. */

@@ -55,8 +55,12 @@ static tdo_err open_network(struct tdo_job_context *c, struct tdo_training *t)
 
 static tdo_err make_trainer(struct tdo_job_context *c, struct tdo_training *t)
 {
-    const struct tdo_trainer_options o =
+    struct tdo_trainer_options o =
         tdo_train_step_options(c->config, tdo_dataset_info(t->data)->is_u8);
+    struct tdo_attack_use inner;
+    bool wanted = false;
+    TDO_TRY(tdo_comm_agree(c->comm, tdo_crafter_read(c->config, &t->net, &inner, &wanted)));
+    o.inner = wanted ? &inner : NULL;
     if (o.dropout > 0 && !t->net.model->dropout) {
         return TDO_FAIL(TDO_ERR_CONFIG, "train.dropout = %g: %s has no dropout layers",
                         o.dropout, t->net.model->name);

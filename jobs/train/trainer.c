@@ -6,6 +6,8 @@
  *
  * Row weights are 1/B for a row of the batch and 0 for padding, so the sum over shards of a
  * gradient is that of the mean loss. Statistics are weighted by the shard's share of the batch.
+ * Defenses form the loss (defenses/defense.h). A second forward pass, of what an inner attack made of
+ * the rows, has batch statistics of its own; running ones get the mean of both.
  * The backward pass completes the block from its end to its beginning; each bucket of it is
  * announced to the exchange as soon as its last part is there. */
 #include <math.h>
@@ -31,6 +33,10 @@ struct tdo_trainer {
     tdo_gradients *gradients;
     int64_t rows_per_shard, pixels;
     tdo_node raw, labels, weights, keys;
+    tdo_node attacked; /* pixels that the inner attack made; TDO_NONE without one */
+    tdo_crafter *crafter;
+    int32_t *label; /* [rows_per_shard] as the attack wants them */
+    uint64_t *id;
     struct part *part;
     int parts;
     int64_t weights_count, buffers_count, count;
@@ -42,9 +48,37 @@ struct tdo_trainer {
     tdo_comm *comm;
     tdo_optim *optim;
     float *image; /* one, before augmentation */
+    float *rows;  /* raw, where the plan needs what an attack makes of it alone; else NULL */
 };
 
 /* ---- the graph ------------------------------------------------------------------------------------ */
+
+enum { FORWARDS = 2 };
+
+/* The forward passes of a step, in the mode of training. */
+struct forwards {
+    tdo_trainer *t;
+    struct tdo_build *build[FORWARDS];
+    int count;
+};
+
+static tdo_node forward(void *self, tdo_node pixels)
+{
+    struct forwards *f = self;
+    tdo_trainer *t = f->t;
+    struct tdo_build **b = &f->build[f->count];
+    TDO_ASSERT(f->count < FORWARDS);
+    if (tdo_memory_new(1, b) != TDO_OK) {
+        return tdo_graph_fail(t->g, TDO_ERR_MEMORY, "%s", tdo_error_last()->message);
+    }
+    f->count++;
+    **b = tdo_network_build_context(t->net, t->g, TDO_NORM_BATCH);
+    (*b)->row_weights = t->weights;
+    (*b)->keys = t->keys;
+    (*b)->dropout = t->o.dropout;
+    (*b)->seed = t->o.seed;
+    return tdo_network_logits(t->net, *b, pixels);
+}
 
 /* Running statistics of one layer from this shard: share * mean and share * unbiased variance. */
 static void shard_statistics(tdo_trainer *t, const struct tdo_build *b, int k, tdo_node *mean,
@@ -77,10 +111,28 @@ static void add_part(tdo_trainer *t, tdo_node *output, tdo_node node, int64_t of
     output[t->parts++] = node;
 }
 
+/* Statistics of layer k: the mean over the forward passes. */
+static void mean_statistics(tdo_trainer *t, const struct forwards *f, int k, tdo_node *mean,
+                            tdo_node *var)
+{
+    shard_statistics(t, f->build[0], k, mean, var);
+    for (int i = 1; i < f->count; i++) {
+        tdo_node m, v;
+        shard_statistics(t, f->build[i], k, &m, &v);
+        *mean = tdo_op_add(t->g, *mean, m);
+        *var = tdo_op_add(t->g, *var, v);
+    }
+    if (f->count > 1) {
+        *mean = tdo_op_affine(t->g, *mean, 1.0 / f->count, 0);
+        *var = tdo_op_affine(t->g, *var, 1.0 / f->count, 0);
+    }
+}
+
 /* Everything that the tree sums, as outputs of the plan. */
-static tdo_err collect_outputs(tdo_trainer *t, const struct tdo_build *b, tdo_node loss,
+static tdo_err collect_outputs(tdo_trainer *t, const struct forwards *f, tdo_node loss,
                                tdo_node correct, tdo_node *output)
 {
+    const struct tdo_build *b = f->build[0];
     const tdo_params *p = t->net->params;
     tdo_node *wrt = NULL, *gradient = NULL;
     int64_t *offset = NULL, n = 0;
@@ -101,7 +153,7 @@ static tdo_err collect_outputs(tdo_trainer *t, const struct tdo_build *b, tdo_no
     }
     for (int k = 0; k < b->norms; k++) {
         tdo_node mean, var;
-        shard_statistics(t, b, k, &mean, &var);
+        mean_statistics(t, f, k, &mean, &var);
         add_part(t, output, mean,
                  t->weights_count + tdo_params_at(p, b->stats[k].mean)->offset);
         add_part(t, output, var, t->weights_count + tdo_params_at(p, b->stats[k].var)->offset);
@@ -116,38 +168,57 @@ done:
     return err;
 }
 
-static tdo_err make_plan(tdo_trainer *t)
+/* The graph of a step as defenses see it. */
+static struct tdo_defense_step make_step(tdo_trainer *t, struct forwards *f)
 {
     const struct tdo_model_spec *s = &t->net->spec;
     const int64_t rows = t->rows_per_shard;
-    struct tdo_build *b = NULL;
-    tdo_node *output = NULL;
-    tdo_err err = TDO_OK;
-    TDO_GOTO(tdo_memory_new(1, &b));
-    TDO_GOTO(tdo_graph_new(&t->g));
-    t->raw = tdo_op_input(t->g, "raw", TDO_SHAPE(rows, s->height, s->width, s->channels));
+    const tdo_shape images = TDO_SHAPE(rows, s->height, s->width, s->channels);
+    t->raw = tdo_op_input(t->g, "raw", images);
     t->labels = tdo_op_input(t->g, "labels", TDO_SHAPE(rows));
     t->weights = tdo_op_input(t->g, "weights", TDO_SHAPE(rows));
     t->keys = tdo_op_key(t->g, "keys", rows);
-    *b = tdo_network_build_context(t->net, t->g, TDO_NORM_BATCH);
-    b->row_weights = t->weights;
-    b->keys = t->keys;
-    b->dropout = t->o.dropout;
-    b->seed = t->o.seed;
-    tdo_node pixels = tdo_defense_augment(&t->net->defenses, t->g, t->raw, t->o.u8, t->keys);
-    tdo_node logits = tdo_network_logits(t->net, b, pixels);
-    tdo_node loss = tdo_loss_cross_entropy(t->g, logits, t->labels, t->weights);
-    tdo_node correct = tdo_loss_correct(t->g, logits, t->labels, t->weights);
+    t->attacked = TDO_NONE;
+    struct tdo_defense_step step = {.g = t->g,
+                                    .adversarial = TDO_NONE,
+                                    .labels = t->labels,
+                                    .forward = forward,
+                                    .self = f,
+                                    .clean_logits = TDO_NONE,
+                                    .adversarial_logits = TDO_NONE};
+    step.pixels = tdo_defense_augment(&t->net->defenses, t->g, t->raw, t->o.u8, t->keys);
+    if (t->o.inner) {
+        t->attacked = tdo_op_input(t->g, "attacked", images);
+        step.adversarial =
+            tdo_defense_augment(&t->net->defenses, t->g, t->attacked, false, t->keys);
+    }
+    return step;
+}
+
+static tdo_err make_plan(tdo_trainer *t)
+{
+    struct forwards f = {.t = t};
+    tdo_node *output = NULL;
+    tdo_err err = TDO_OK;
+    TDO_GOTO(tdo_graph_new(&t->g));
+    struct tdo_defense_step step = make_step(t, &f);
+    tdo_node each = tdo_defense_loss(&t->net->defenses, &step, t->net->spec.classes);
+    tdo_node loss = tdo_op_total(t->g, tdo_op_mul(t->g, t->weights, each));
+    tdo_node seen = step.clean_logits != TDO_NONE ? step.clean_logits : step.adversarial_logits;
+    tdo_node correct = tdo_loss_correct(t->g, seen, t->labels, t->weights);
     TDO_GOTO(tdo_graph_check(t->g));
-    const int64_t most = tdo_params_entries(t->net->params) + 2 * (int64_t)b->norms + 2;
+    const int64_t most =
+        tdo_params_entries(t->net->params) + 2 * (int64_t)f.build[0]->norms + 2;
     TDO_GOTO(tdo_memory_new(most, &t->part));
     TDO_GOTO(tdo_memory_new(most, &output));
-    TDO_GOTO(collect_outputs(t, b, loss, correct, output));
+    TDO_GOTO(collect_outputs(t, &f, loss, correct, output));
     const struct tdo_plan_options options = {
         .fast = true, .param = tdo_params_for_plan, .context = t->net->params};
     err = tdo_plan_new(t->g, t->parts, output, &options, &t->plan);
 done:
-    tdo_memory_free(&b);
+    for (int i = 0; i < FORWARDS; i++) {
+        tdo_memory_free(&f.build[i]);
+    }
     tdo_memory_free(&output);
     return err;
 }
@@ -206,6 +277,15 @@ static tdo_err build(tdo_trainer *t)
     TDO_TRY(make_buckets(t));
     TDO_TRY(tdo_optim_new(&t->o.optim, t->net->params, &t->optim));
     TDO_TRY(tdo_memory_new(t->pixels, &t->image));
+    if (t->o.inner) {
+        TDO_TRY(tdo_crafter_new(t->net, t->o.inner, t->rows_per_shard, &t->crafter));
+        t->o.inner = NULL; /* borrowed until here */
+        if (!tdo_plan_input(t->plan, t->raw)) {
+            TDO_TRY(tdo_memory_new(t->rows_per_shard * t->pixels, &t->rows));
+        }
+        TDO_TRY(tdo_memory_new(t->rows_per_shard, &t->label));
+        TDO_TRY(tdo_memory_new(t->rows_per_shard, &t->id));
+    }
     const struct tdo_gradients_spec spec = {.count = t->count,
                                             .shards = t->o.shards,
                                             .buckets = t->buckets,
@@ -249,6 +329,10 @@ void tdo_trainer_free(tdo_trainer **trainer)
         tdo_memory_free(&t->waiting);
         tdo_optim_free(&t->optim);
         tdo_memory_free(&t->image);
+        tdo_crafter_free(&t->crafter);
+        tdo_memory_free(&t->rows);
+        tdo_memory_free(&t->label);
+        tdo_memory_free(&t->id);
         tdo_memory_free(trainer);
     }
 }
@@ -261,6 +345,9 @@ tdo_optim *tdo_trainer_optim(tdo_trainer *t)
 void tdo_trainer_touch(tdo_trainer *t)
 {
     tdo_plan_touch(t->plan);
+    if (t->crafter) {
+        tdo_crafter_touch(t->crafter);
+    }
 }
 
 int64_t tdo_trainer_bytes(tdo_trainer *t)
@@ -303,10 +390,16 @@ static void fill_image(tdo_trainer *t, const struct tdo_trainer_batch *b, int64_
     }
 }
 
+/* Where the raw rows of a shard are put. */
+static float *raw_rows(tdo_trainer *t)
+{
+    return t->rows ? t->rows : tdo_plan_input(t->plan, t->raw);
+}
+
 /* Shard rows [r.first, r.end) of the batch into the plan; the rest is padding of weight 0. */
 static void fill(tdo_trainer *t, const struct tdo_trainer_batch *b, struct tdo_range r)
 {
-    float *raw = tdo_plan_input(t->plan, t->raw), *labels = tdo_plan_input(t->plan, t->labels);
+    float *raw = raw_rows(t), *labels = tdo_plan_input(t->plan, t->labels);
     float *weights = tdo_plan_input(t->plan, t->weights);
     struct tdo_key *keys = tdo_plan_input(t->plan, t->keys);
     const int64_t begin = tdo_trainer_rows(t, b->rows).first; /* of what this rank has */
@@ -327,9 +420,28 @@ static void fill(tdo_trainer *t, const struct tdo_trainer_batch *b, struct tdo_r
     }
 }
 
+/* What the inner attack makes of shard rows [r.first, r.end), which are in the plan; padding stays
+ * black. */
+static tdo_err craft(tdo_trainer *t, const struct tdo_trainer_batch *b, struct tdo_range r)
+{
+    const int64_t begin = tdo_trainer_rows(t, b->rows).first, count = r.end - r.first;
+    float *to = tdo_plan_input(t->plan, t->attacked);
+    for (int64_t k = 0; k < count; k++) {
+        t->label[k] = b->y[r.first + k - begin];
+        t->id[k] = (uint64_t)b->id[r.first + k - begin];
+    }
+    memset(to, 0, (size_t)(t->rows_per_shard * t->pixels) * sizeof *to);
+    return tdo_crafter_run(t->crafter, count, raw_rows(t), t->o.u8, t->label, t->id, b->step,
+                           (double)(b->epoch - 1), to);
+}
+
 static tdo_err run_shard(tdo_trainer *t, const struct tdo_trainer_batch *b, int shard)
 {
-    fill(t, b, tdo_shard_rows(b->rows, t->o.shards, shard));
+    const struct tdo_range rows = tdo_shard_rows(b->rows, t->o.shards, shard);
+    fill(t, b, rows);
+    if (t->crafter) {
+        TDO_TRY(craft(t, b, rows));
+    }
     float *slot = tdo_gradients_slot(t->gradients, shard);
     memset(t->waiting, 0, (size_t)t->buckets * sizeof *t->waiting);
     for (int k = 0; k < t->parts; k++) {
@@ -352,7 +464,7 @@ static void update(tdo_trainer *t, double rate, const float *sum)
     for (int64_t i = 0; i < t->buffers_count; i++) {
         running[i] = (1 - momentum) * running[i] + momentum * sum[t->weights_count + i];
     }
-    tdo_plan_touch(t->plan);
+    tdo_trainer_touch(t);
 }
 
 tdo_err tdo_trainer_step(tdo_trainer *t, const struct tdo_trainer_batch *b,

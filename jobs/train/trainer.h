@@ -2,6 +2,7 @@
 #define TDO_JOBS_TRAINER_H
 /* The training step, shared by the job and its tests: plans, gradient exchange, update. */
 #include "jobs/network.h"
+#include "jobs/train/crafter.h"
 #include "mpi/dataset.h"
 #include "mpi/gradients.h"
 #include "mpi/shard.h"
@@ -19,6 +20,9 @@ struct tdo_trainer_options {
     struct tdo_augment augment;
     double dropout;
     uint32_t seed; /* of dropout */
+    const struct tdo_attack_use
+        *inner; /* what defenses train on; NULL: on images alone. Borrowed
+                                           until tdo_trainer_new returns */
 };
 
 /* What a step did, summed over the global batch. */

@@ -1,0 +1,18 @@
+#ifndef TDO_DEFENSES_INNER_H
+#define TDO_DEFENSES_INNER_H
+/* Option rows of defenses that train on what an inner attack makes of an image. The attack is a row
+ * of the list `inner` of the config; it sees the network in evaluation mode, with running
+ * statistics, and the images before rows that augment. */
+#define TDO_DEFENSE_INNER                                                                      \
+    {.key = "inner",                                                                           \
+     .type = TDO_OPTION_INT,                                                                   \
+     .min = 0,                                                                                 \
+     .max = 15,                                                                                \
+     .value = "0",                                                                             \
+     .help = "which attack of the list inner is trained on"},                                  \
+    {                                                                                          \
+        .key = "warmup", .type = TDO_OPTION_REAL, .min = 0, .max = 1e6, .value = "0",          \
+        .unit = "epochs", .help = "clean images take the place of attacked ones for so long"   \
+    }
+
+#endif

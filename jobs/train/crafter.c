@@ -1,0 +1,147 @@
+/* Attacks inside of training. See crafter.h. */
+#include "jobs/train/crafter.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct tdo_crafter {
+    struct tdo_attack_use use;
+    struct tdo_ensemble network;
+    tdo_target *target;
+    /* Of the defense that asks: see its options. */
+    double share, eps_from, warmup;
+    bool drawn; /* is a step attacked with probability share? */
+    uint32_t seed;
+    float *x, *found; /* [rows,P] in the target's units */
+    int32_t *aim, *reach;
+    bool *done;
+    uint64_t *queries, *gradients;
+};
+
+tdo_err tdo_crafter_read(const tdo_config *c, const struct tdo_network *n,
+                         struct tdo_attack_use *out, bool *wanted)
+{
+    const struct tdo_defense_use *asks = tdo_defense_inner(&n->defenses);
+    const uint32_t seed = (uint32_t)tdo_config_int(c, "run.seed");
+    char key[32];
+    *wanted = asks != NULL;
+    if (!asks) {
+        return TDO_OK;
+    }
+    const int at = (int)tdo_defense_value(asks, "inner", 0);
+    if (at >= tdo_config_rows(c, "inner")) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "defense.%d (%s) trains on attack %d of the list inner, which has %d: "
+                        "inner = ( { name = \"pgd\"; ... } ) expected",
+                        asks->index, asks->row->name, at, tdo_config_rows(c, "inner"));
+    }
+    snprintf(key, sizeof key, "inner.%d", at);
+    TDO_TRY(tdo_attack_read(c, key, tdo_config_row_index(c, "inner", at), seed, at, out));
+    if (out->models[0] || out->from[0]) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "%s is crafted on the network that is trained: no models and no stored "
+                        "set expected",
+                        key);
+    }
+    return TDO_OK;
+}
+
+static tdo_err make(tdo_crafter *c, int64_t rows)
+{
+    const struct tdo_target_network n = tdo_ensemble_target(&c->network);
+    struct tdo_target_options o = c->use.target;
+    o.batch = rows;
+    TDO_TRY(tdo_target_new(&n, &o, &c->target));
+    TDO_TRY(tdo_attack_check(&c->use, c->target));
+    TDO_TRY(tdo_memory_new(rows * tdo_target_size(c->target), &c->x));
+    TDO_TRY(tdo_memory_new(rows * tdo_target_size(c->target), &c->found));
+    TDO_TRY(tdo_memory_new(rows, &c->aim));
+    TDO_TRY(tdo_memory_new(rows, &c->reach));
+    TDO_TRY(tdo_memory_new(rows, &c->done));
+    TDO_TRY(tdo_memory_new(rows, &c->queries));
+    return tdo_memory_new(rows, &c->gradients);
+}
+
+tdo_err tdo_crafter_new(struct tdo_network *n, const struct tdo_attack_use *use, int64_t rows,
+                        tdo_crafter **out)
+{
+    const struct tdo_front front = {.noise = true};
+    const struct tdo_defense_use *asks = tdo_defense_inner(&n->defenses);
+    TDO_TRY(tdo_memory_new(1, out));
+    tdo_crafter *c = *out;
+    c->use = *use;
+    c->network = tdo_ensemble_one(n, &front);
+    c->share = tdo_defense_value(asks, "share", 1);
+    c->drawn = tdo_defense_value(asks, "mix", 0) != 0;
+    c->eps_from = tdo_defense_value(asks, "eps_from", 0);
+    c->warmup = tdo_defense_value(asks, "warmup", 0);
+    c->seed = use->seed;
+    tdo_err err = make(c, rows);
+    if (err != TDO_OK) {
+        tdo_crafter_free(out);
+    }
+    return err;
+}
+
+void tdo_crafter_free(tdo_crafter **crafter)
+{
+    tdo_crafter *c = *crafter;
+    if (c) {
+        tdo_target_free(&c->target);
+        tdo_memory_free(&c->x);
+        tdo_memory_free(&c->found);
+        tdo_memory_free(&c->aim);
+        tdo_memory_free(&c->reach);
+        tdo_memory_free(&c->done);
+        tdo_memory_free(&c->queries);
+        tdo_memory_free(&c->gradients);
+        tdo_memory_free(crafter);
+    }
+}
+
+void tdo_crafter_touch(tdo_crafter *c)
+{
+    tdo_target_touch(c->target);
+}
+
+/* What is drawn once a step: a coin, and a place between two eps. */
+static void draw_step(const tdo_crafter *c, uint32_t step, float u[4])
+{
+    const struct tdo_stream stream = {
+        .seed = c->seed, .purpose = TDO_PURPOSE_ATTACK, .layer = 0xffff};
+    const struct tdo_key key = {.sample = TDO_SAMPLE_BATCH, .step = step};
+    tdo_rng_uniforms(&stream, &key, 0, 4, u);
+}
+
+tdo_err tdo_crafter_run(tdo_crafter *c, int64_t count, const float *raw, bool u8,
+                        const int32_t *label, const uint64_t *id, uint32_t step, double epochs,
+                        float *pixels)
+{
+    const int64_t P = tdo_target_size(c->target);
+    const double eps = c->use.threat.eps;
+    struct tdo_attack_use use = c->use;
+    float u[4];
+    draw_step(c, step, u);
+    for (int64_t i = 0; i < count * P; i++) {
+        pixels[i] = u8 ? raw[i] * (float)(1.0 / 255) : raw[i];
+    }
+    if (count == 0 || epochs < c->warmup || (c->drawn && (double)u[0] >= c->share)) {
+        return TDO_OK;
+    }
+    use.moment = step;
+    use.threat.eps = c->eps_from > 0 ? c->eps_from + (double)u[1] * (eps - c->eps_from) : eps;
+    tdo_target_from_pixels(c->target, pixels, count, c->x);
+    struct tdo_samples s = {.count = count,
+                            .x = c->x,
+                            .label = label,
+                            .id = id,
+                            .found = c->found,
+                            .aim = c->aim,
+                            .target = c->reach,
+                            .done = c->done,
+                            .queries = c->queries,
+                            .gradients = c->gradients};
+    TDO_TRY(tdo_attack_run(&use, c->target, &s));
+    tdo_target_to_pixels(c->target, c->found, count, pixels);
+    return TDO_OK;
+}

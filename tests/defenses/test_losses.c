@@ -1,0 +1,252 @@
+/* What defenses make of a training step, against the papers' formulas in double, and their gradients
+ * against central differences of those formulas. The network is z = W x. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "defenses/defense.h"
+#include "tests/nn/support.h"
+
+const char suite_name[] = "defenses/losses";
+
+enum { N = 4, P = 5, K = 3 };
+
+/* A step's numbers. */
+struct numbers {
+    double w[K * P], x[N * P], a[N * P]; /* weights, clean and attacked images */
+    double label[N];
+};
+
+static struct numbers numbers(void)
+{
+    struct numbers n;
+    for (int i = 0; i < K * P; i++) {
+        n.w[i] = probe_number(1, i);
+    }
+    for (int i = 0; i < N * P; i++) {
+        n.x[i] = probe_number(2, i);
+        n.a[i] = n.x[i] + 0.3 * probe_number(3, i);
+    }
+    for (int i = 0; i < N; i++) {
+        n.label[i] = i % K;
+    }
+    return n;
+}
+
+/* The rows `name`, with their defaults and these overrides "key=value,key=value". */
+static void use_row(const char *name, const char *overrides, struct tdo_defenses *d)
+{
+    struct tdo_defense_use *use = &d->use[d->count++];
+    for (int i = 0; tdo_defense_table[i]; i++) {
+        if (strcmp(tdo_defense_table[i]->name, name) == 0) {
+            use->row = tdo_defense_table[i];
+        }
+    }
+    CU_ASSERT_PTR_NOT_NULL_FATAL(use->row);
+    for (int i = 0; use->row->options[i].key; i++) {
+        char key[32];
+        const char *at = NULL;
+        snprintf(key, sizeof key, "%s=", use->row->options[i].key);
+        at = strstr(overrides, key);
+        use->value[i] = atof(at ? at + strlen(key) : use->row->options[i].value);
+    }
+}
+
+/* ---- the formulas ----------------------------------------------------------------------------------- */
+
+static void softmax(const double *w, const double *x, double *p)
+{
+    double sum = 0;
+    for (int k = 0; k < K; k++) {
+        double z = 0;
+        for (int i = 0; i < P; i++) {
+            z += w[k * P + i] * x[i];
+        }
+        p[k] = exp(z);
+        sum += p[k];
+    }
+    for (int k = 0; k < K; k++) {
+        p[k] /= sum;
+    }
+}
+
+static double kl(const double *p, const double *q)
+{
+    double sum = 0;
+    for (int k = 0; k < K; k++) {
+        sum += p[k] * log(p[k] / q[k]);
+    }
+    return sum;
+}
+
+typedef double formula(const struct numbers *n, int row);
+
+static double trades(const struct numbers *n, int i)
+{
+    double p[K], q[K];
+    softmax(n->w, n->x + i * P, p);
+    softmax(n->w, n->a + i * P, q);
+    return -log(p[(int)n->label[i]]) + 6 * kl(p, q);
+}
+
+static double mart(const struct numbers *n, int i)
+{
+    const int y = (int)n->label[i];
+    double p[K], q[K], other = 0;
+    softmax(n->w, n->x + i * P, p);
+    softmax(n->w, n->a + i * P, q);
+    for (int k = 0; k < K; k++) {
+        other = k != y && q[k] > other ? q[k] : other;
+    }
+    return -log(q[y]) - log(1.0001 - other) + 5 * kl(p, q) * (1 - p[y]);
+}
+
+static double attacked_alone(const struct numbers *n, int i)
+{
+    double q[K];
+    softmax(n->w, n->a + i * P, q);
+    return -log(q[(int)n->label[i]]);
+}
+
+static double both_halves(const struct numbers *n, int i)
+{
+    double p[K];
+    softmax(n->w, n->x + i * P, p);
+    return 0.75 * -log(p[(int)n->label[i]]) + 0.25 * attacked_alone(n, i);
+}
+
+/* Labels smoothed to 0.9, and 0.1 |dCE/dx|^2, which is W^T (p - t) here. */
+static double smooth_and_flat(const struct numbers *n, int i)
+{
+    double p[K], loss = 0, square = 0;
+    softmax(n->w, n->x + i * P, p);
+    for (int k = 0; k < K; k++) {
+        loss -= (k == (int)n->label[i] ? 0.9 : 0.1 / (K - 1)) * log(p[k]);
+    }
+    for (int j = 0; j < P; j++) {
+        double g = 0;
+        for (int k = 0; k < K; k++) {
+            const double t = k == (int)n->label[i] ? 0.9 : 0.1 / (K - 1);
+            g += n->w[k * P + j] * (p[k] - t);
+        }
+        square += g * g;
+    }
+    return loss + 0.1 * square;
+}
+
+/* ---- the graph -------------------------------------------------------------------------------------- */
+
+struct network {
+    tdo_graph *g;
+    tdo_node w;
+    int passes;
+};
+
+static tdo_node forward(void *self, tdo_node pixels)
+{
+    struct network *n = self;
+    n->passes++;
+    return tdo_op_matmul(n->g, tdo_op_reshape(n->g, pixels, TDO_SHAPE(N, P)), n->w, false,
+                         true);
+}
+
+/* Loss of each row, and the gradient of their sum by W, of these defenses. */
+static void run(const struct tdo_defenses *d, const struct numbers *n, int passes,
+                double loss[N], double gradient[K * P])
+{
+    struct network net = {0};
+    ASSERT_OK_FATAL(tdo_graph_new(&net.g));
+    net.w = tdo_op_input(net.g, "w", TDO_SHAPE(K, P));
+    tdo_node x = tdo_op_input(net.g, "x", TDO_SHAPE(N, 1, 1, P));
+    tdo_node a = tdo_op_input(net.g, "a", TDO_SHAPE(N, 1, 1, P));
+    tdo_node y = tdo_op_input(net.g, "y", TDO_SHAPE(N)), out[2];
+    struct tdo_defense_step step = {.g = net.g,
+                                    .pixels = x,
+                                    .adversarial = a,
+                                    .labels = y,
+                                    .forward = forward,
+                                    .self = &net,
+                                    .clean_logits = TDO_NONE,
+                                    .adversarial_logits = TDO_NONE};
+    out[0] = tdo_defense_loss(d, &step, K);
+    tdo_grad(net.g, out[0], TDO_NONE, 1, &net.w, &out[1]);
+    ASSERT_OK_FATAL(tdo_graph_check(net.g));
+    CU_ASSERT_EQUAL(net.passes, passes);
+    tdo_plan *p = probe_plan(net.g, 2, out, F64, NULL);
+    probe_set(p, net.w, F64, K * P, n->w);
+    probe_set(p, x, F64, N * P, n->x);
+    probe_set(p, a, F64, N * P, n->a);
+    probe_set(p, y, F64, N, n->label);
+    ASSERT_OK_FATAL(tdo_plan_run(p));
+    probe_get(p, 0, F64, N, loss);
+    probe_get(p, 1, F64, K * P, gradient);
+    tdo_plan_free(&p);
+    tdo_graph_free(&net.g);
+}
+
+static double total(formula *f, const struct numbers *n)
+{
+    double sum = 0;
+    for (int i = 0; i < N; i++) {
+        sum += f(n, i);
+    }
+    return sum;
+}
+
+static void compare(const struct tdo_defenses *d, formula *f, int passes)
+{
+    const double h = 1e-5;
+    struct numbers n = numbers();
+    double loss[N], gradient[K * P];
+    run(d, &n, passes, loss, gradient);
+    for (int i = 0; i < N; i++) {
+        CU_ASSERT(fabs(loss[i] - f(&n, i)) <= 1e-12 * (1 + fabs(loss[i])));
+    }
+    for (int j = 0; j < K * P; j++) {
+        struct numbers up = n, down = n;
+        up.w[j] += h;
+        down.w[j] -= h;
+        const double slope = (total(f, &up) - total(f, &down)) / (2 * h);
+        CU_ASSERT(fabs(gradient[j] - slope) <= 1e-7 * (1 + fabs(slope)));
+    }
+}
+
+static void trades_is_equation_5(void)
+{
+    struct tdo_defenses d = {.count = 0};
+    use_row("trades", "", &d);
+    compare(&d, trades, 2);
+}
+
+static void mart_is_equations_8_and_9(void)
+{
+    struct tdo_defenses d = {.count = 0};
+    use_row("mart", "", &d);
+    compare(&d, mart, 2);
+}
+
+static void adversarial_training_weighs_what_it_runs(void)
+{
+    struct tdo_defenses alone = {.count = 0}, both = {.count = 0}, drawn = {.count = 0};
+    use_row("adversarial", "", &alone);
+    compare(&alone, attacked_alone, 1);
+    use_row("adversarial", "share=0.25", &both);
+    compare(&both, both_halves, 2);
+    use_row("adversarial", "share=0.25,mix=1", &drawn);
+    compare(&drawn, attacked_alone, 1);
+}
+
+static void goals_and_penalties_join_the_default_loss(void)
+{
+    struct tdo_defenses d = {.count = 0};
+    use_row("label_smoothing", "", &d);
+    use_row("input_gradient", "", &d);
+    compare(&d, smooth_and_flat, 1);
+}
+
+CU_TestInfo suite_tests[] = {
+    {"TRADES is equation 5", trades_is_equation_5},
+    {"MART is equations 8 and 9", mart_is_equations_8_and_9},
+    {"adversarial training weighs what it runs", adversarial_training_weighs_what_it_runs},
+    {"goals and penalties join the default loss", goals_and_penalties_join_the_default_loss},
+    CU_TEST_INFO_NULL};

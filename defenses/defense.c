@@ -128,6 +128,16 @@ tdo_node tdo_defense_augment(const struct tdo_defenses *d, tdo_graph *g, tdo_nod
     return tdo_noise_pixels(g, raw, u8);
 }
 
+tdo_node tdo_defense_preprocess(const struct tdo_defenses *d, tdo_graph *g, tdo_node pixels)
+{
+    for (int i = 0; i < d->count; i++) {
+        if (d->use[i].row->preprocess) {
+            pixels = d->use[i].row->preprocess(&d->use[i], g, pixels);
+        }
+    }
+    return pixels;
+}
+
 /* ---- training -------------------------------------------------------------------------------- */
 
 tdo_node tdo_defense_clean_logits(struct tdo_defense_step *s)

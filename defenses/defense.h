@@ -61,6 +61,8 @@ struct tdo_defense {
     /* Training input: raw [N,H,W,C] and keys [N] -> pixels. */
     tdo_node (*augment)(const struct tdo_defense_use *use, tdo_graph *g, tdo_node raw, bool u8,
                         tdo_node keys);
+    /* In front of the input layer, in training and ever after: pixels -> pixels. */
+    tdo_node (*preprocess)(const struct tdo_defense_use *use, tdo_graph *g, tdo_node pixels);
     /* What cross entropy is taken with: goal [N,K], at first one-hot labels -> goal. */
     tdo_node (*goal)(const struct tdo_defense_use *use, tdo_graph *g, tdo_node goal);
     /* The loss of each row, [N]; its owner. */
@@ -93,6 +95,9 @@ void tdo_defense_free(struct tdo_defenses *d);
 /* Raw input to pixels, through every row that augments. */
 tdo_node tdo_defense_augment(const struct tdo_defenses *d, tdo_graph *g, tdo_node raw, bool u8,
                              tdo_node keys);
+
+/* Pixels through every row that preprocesses. */
+tdo_node tdo_defense_preprocess(const struct tdo_defenses *d, tdo_graph *g, tdo_node pixels);
 
 /* The loss of each row of a step, [N]: that of its owner, and all penalties. s->goal and the
  * logits are made on the way. */

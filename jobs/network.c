@@ -216,6 +216,7 @@ struct tdo_build tdo_network_build_context(struct tdo_network *n, tdo_graph *g,
 
 tdo_node tdo_network_logits(struct tdo_network *n, struct tdo_build *b, tdo_node pixels)
 {
+    pixels = tdo_defense_preprocess(&n->defenses, b->g, pixels);
     return tdo_model_build(b, n->model, &n->spec, pixels);
 }
 

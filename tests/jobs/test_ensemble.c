@@ -12,7 +12,8 @@ const char suite_name[] = "ensemble";
 
 enum { COUNT = 3, H = 8, P = H * H, K = 4 };
 
-static void make_network(const char *name, uint32_t seed, struct tdo_network *n)
+static void make_defended(const char *name, uint32_t seed, const char *defense,
+                          struct tdo_network *n)
 {
     const struct tdo_network_data data = {H, H, 1, K};
     char argument[64];
@@ -22,8 +23,15 @@ static void make_network(const char *name, uint32_t seed, struct tdo_network *n)
     ASSERT_OK_FATAL(tdo_config_set(c, argument));
     snprintf(argument, sizeof argument, "run.seed=%u", (unsigned)seed);
     ASSERT_OK_FATAL(tdo_config_set(c, argument));
+    snprintf(argument, sizeof argument, "defense=%s", defense);
+    ASSERT_OK_FATAL(tdo_config_set(c, argument));
     ASSERT_OK_FATAL(tdo_network_configure(c, &data, n));
     tdo_config_free(&c);
+}
+
+static void make_network(const char *name, uint32_t seed, struct tdo_network *n)
+{
+    make_defended(name, seed, "", n);
 }
 
 /* A batch of images that are all different. */
@@ -139,6 +147,22 @@ static void a_quantiser_in_front_changes_values_and_passes_gradients(void)
     tdo_network_free(&n);
 }
 
+static void feature_squeezing_is_a_quantiser_of_the_network(void)
+{
+    static struct tdo_network plain, squeezed;
+    const struct tdo_front none = {.noise = true}, two = {.noise = true, .levels = 2};
+    float want[COUNT * K], got[COUNT * K];
+    make_network("mlp", 1, &plain);
+    make_defended("mlp", 1, "feature_squeezing", &squeezed);
+    struct tdo_ensemble a = tdo_ensemble_one(&plain, &two),
+                        b = tdo_ensemble_one(&squeezed, &none);
+    ask(&a, want, NULL);
+    ask(&b, got, NULL);
+    CU_ASSERT(memcmp(want, got, sizeof got) == 0);
+    tdo_network_free(&plain);
+    tdo_network_free(&squeezed);
+}
+
 static void only_what_draws_is_judged_by_many_draws(void)
 {
     static struct tdo_network n;
@@ -189,6 +213,8 @@ CU_TestInfo suite_tests[] = {
      members_answer_for_themselves_and_the_ensemble_by_their_mean},
     {"a quantiser in front changes values and passes gradients",
      a_quantiser_in_front_changes_values_and_passes_gradients},
+    {"feature squeezing is a quantiser of the network",
+     feature_squeezing_is_a_quantiser_of_the_network},
     {"only what draws is judged by many draws", only_what_draws_is_judged_by_many_draws},
     {"model files that cannot be are named", model_files_that_cannot_be_are_named},
     CU_TEST_INFO_NULL};

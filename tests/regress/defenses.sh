@@ -37,7 +37,7 @@ done
 
 # Rows change training, each in its way.
 if [[ $mode != brief ]]; then
-    for row in label_smoothing adversarial trades mart vat input_gradient; do
+    for row in label_smoothing feature_squeezing adversarial trades mart vat input_gradient; do
         must_differ gaussian/model.safetensors $row/model.safetensors
         must_differ brelu/model.safetensors $row/model.safetensors
     done

@@ -56,17 +56,31 @@ static int random_wrong(const struct tdo_attack_use *use, uint64_t id, int class
     return k < label ? k : k + 1;
 }
 
+/* z: logits at the clean point, where the aim looks at them. */
+static int choose(const struct tdo_attack_use *use, enum tdo_aim aim, int round, const float *z,
+                  int classes, uint64_t id, int label)
+{
+    switch (aim) {
+    case TDO_AIM_PREDICTED:
+        return tdo_target_argmax(z, classes, -1);
+    case TDO_AIM_LEAST:
+        return least_likely(z, classes, label);
+    case TDO_AIM_EACH:
+        return likeliest(z, classes, label, round);
+    case TDO_AIM_RANDOM:
+        return random_wrong(use, id, classes, label);
+    default:
+        return label;
+    }
+}
+
 void tdo_aim_choose(const struct tdo_attack_use *use, enum tdo_aim aim, int round,
                     const float *logits, int classes, struct tdo_samples *s)
 {
+    const int64_t width = tdo_aim_looks(aim) ? classes : 0;
     for (int64_t i = 0; i < s->count; i++) {
-        const float *z = logits ? logits + i * classes : NULL;
-        const int label = s->label[i];
-        s->aim[i] = aim == TDO_AIM_TRUE        ? label
-                    : aim == TDO_AIM_PREDICTED ? tdo_target_argmax(z, classes, -1)
-                    : aim == TDO_AIM_LEAST     ? least_likely(z, classes, label)
-                    : aim == TDO_AIM_RANDOM    ? random_wrong(use, s->id[i], classes, label)
-                                               : likeliest(z, classes, label, round);
+        const float *z = width > 0 ? logits + i * width : logits;
+        s->aim[i] = choose(use, aim, round, z, classes, s->id[i], s->label[i]);
         s->target[i] = tdo_aim_targeted(aim) ? s->aim[i] : -1;
     }
 }

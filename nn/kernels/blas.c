@@ -331,6 +331,7 @@ static void run_matmul(const struct tdo_call *call)
     tdo_threads_set(threads);
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): written to, through struct matrix */
 void tdo_blas_products(const struct tdo_blas_rows *a, const struct tdo_blas_rows *b, int64_t n,
                        float *out)
 {

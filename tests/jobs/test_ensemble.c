@@ -50,7 +50,7 @@ static void fill(struct batch *b)
         b->x[i] = (float)(i * 37 % 101) / 101;
     }
     for (int i = 0; i < COUNT; i++) {
-        b->id[i] = (uint64_t)(10 + i);
+        b->id[i] = UINT64_C(10) + (uint64_t)i;
     }
     b->s = (struct tdo_samples){.count = COUNT,
                                 .x = b->x,

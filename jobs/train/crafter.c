@@ -113,28 +113,34 @@ static void draw_step(const tdo_crafter *c, uint32_t step, float u[4])
     tdo_rng_uniforms(&stream, &key, 0, 4, u);
 }
 
-tdo_err tdo_crafter_run(tdo_crafter *c, int64_t count, const float *raw, bool u8,
-                        const int32_t *label, const uint64_t *id, uint32_t step, double epochs,
-                        float *pixels)
+/* The attack of this step: its eps, its randomness. False: it is not attacked. */
+static bool choose_attack(const tdo_crafter *c, const struct tdo_crafter_rows *rows,
+                          struct tdo_attack_use *use)
 {
-    const int64_t P = tdo_target_size(c->target);
     const double eps = c->use.threat.eps;
-    struct tdo_attack_use use = c->use;
     float u[4];
-    draw_step(c, step, u);
-    for (int64_t i = 0; i < count * P; i++) {
-        pixels[i] = u8 ? raw[i] * (float)(1.0 / 255) : raw[i];
+    draw_step(c, rows->step, u);
+    *use = c->use;
+    use->moment = rows->step;
+    use->threat.eps = c->eps_from > 0 ? c->eps_from + (double)u[1] * (eps - c->eps_from) : eps;
+    return rows->count > 0 && rows->epochs >= c->warmup &&
+           !(c->drawn && (double)u[0] >= c->share);
+}
+
+tdo_err tdo_crafter_run(tdo_crafter *c, const struct tdo_crafter_rows *rows, float *pixels)
+{
+    struct tdo_attack_use use;
+    for (int64_t i = 0; i < rows->count * tdo_target_size(c->target); i++) {
+        pixels[i] = rows->u8 ? rows->raw[i] * (float)(1.0 / 255) : rows->raw[i];
     }
-    if (count == 0 || epochs < c->warmup || (c->drawn && (double)u[0] >= c->share)) {
+    if (!choose_attack(c, rows, &use)) {
         return TDO_OK;
     }
-    use.moment = step;
-    use.threat.eps = c->eps_from > 0 ? c->eps_from + (double)u[1] * (eps - c->eps_from) : eps;
-    tdo_target_from_pixels(c->target, pixels, count, c->x);
-    struct tdo_samples s = {.count = count,
+    tdo_target_from_pixels(c->target, pixels, rows->count, c->x);
+    struct tdo_samples s = {.count = rows->count,
                             .x = c->x,
-                            .label = label,
-                            .id = id,
+                            .label = rows->label,
+                            .id = rows->id,
                             .found = c->found,
                             .aim = c->aim,
                             .target = c->reach,
@@ -142,6 +148,6 @@ tdo_err tdo_crafter_run(tdo_crafter *c, int64_t count, const float *raw, bool u8
                             .queries = c->queries,
                             .gradients = c->gradients};
     TDO_TRY(tdo_attack_run(&use, c->target, &s));
-    tdo_target_to_pixels(c->target, c->found, count, pixels);
+    tdo_target_to_pixels(c->target, c->found, rows->count, pixels);
     return TDO_OK;
 }

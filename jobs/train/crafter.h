@@ -26,11 +26,20 @@ void tdo_crafter_free(tdo_crafter **c);
 /* The network's parameters have changed. */
 void tdo_crafter_touch(tdo_crafter *c);
 
-/* Attack raw [count,P] (0..255 if u8, else pixels) with labels and ids, in this step of this epoch
- * (fraction of epochs done); pixels [count,P] is what is found, or the clean pixels in a step that
- * is not attacked. Errors: those of the attack. Ranks: not collective. */
-TDO_MUST tdo_err tdo_crafter_run(tdo_crafter *c, int64_t count, const float *raw, bool u8,
-                                 const int32_t *label, const uint64_t *id, uint32_t step,
-                                 double epochs, float *pixels);
+/* Rows to be attacked, in a step of the training. */
+struct tdo_crafter_rows {
+    int64_t count;
+    const float *raw; /* [count,P], 0..255 if u8, else pixels */
+    bool u8;
+    const int32_t *label;
+    const uint64_t *id;
+    uint32_t step;
+    double epochs; /* that are done */
+};
+
+/* pixels [count,P]: what is found, or the clean pixels in a step that is not attacked.
+ * Errors: those of the attack. Ranks: not collective. */
+TDO_MUST tdo_err tdo_crafter_run(tdo_crafter *c, const struct tdo_crafter_rows *rows,
+                                 float *pixels);
 
 #endif

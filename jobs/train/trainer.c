@@ -431,8 +431,14 @@ static tdo_err craft(tdo_trainer *t, const struct tdo_trainer_batch *b, struct t
         t->id[k] = (uint64_t)b->id[r.first + k - begin];
     }
     memset(to, 0, (size_t)(t->rows_per_shard * t->pixels) * sizeof *to);
-    return tdo_crafter_run(t->crafter, count, raw_rows(t), t->o.u8, t->label, t->id, b->step,
-                           (double)(b->epoch - 1), to);
+    const struct tdo_crafter_rows rows = {.count = count,
+                                          .raw = raw_rows(t),
+                                          .u8 = t->o.u8,
+                                          .label = t->label,
+                                          .id = t->id,
+                                          .step = b->step,
+                                          .epochs = (double)(b->epoch - 1)};
+    return tdo_crafter_run(t->crafter, &rows, to);
 }
 
 static tdo_err run_shard(tdo_trainer *t, const struct tdo_trainer_batch *b, int shard)

@@ -331,9 +331,10 @@ static void run_matmul(const struct tdo_call *call)
     tdo_threads_set(threads);
 }
 
-/* NOLINTNEXTLINE(readability-non-const-parameter): written to, through struct matrix */
+/* NOLINTBEGIN(readability-non-const-parameter): out is written to, through struct matrix */
 void tdo_blas_products(const struct tdo_blas_rows *a, const struct tdo_blas_rows *b, int64_t n,
                        float *out)
+/* NOLINTEND(readability-non-const-parameter) */
 {
     const int threads = take_one_thread();
     multiply(a->rows, b->rows, n, (struct matrix){.at = a->at, .step = a->step},

@@ -84,3 +84,14 @@ void tdo_aim_choose(const struct tdo_attack_use *use, enum tdo_aim aim, int roun
         s->target[i] = tdo_aim_targeted(aim) ? s->aim[i] : -1;
     }
 }
+
+tdo_err tdo_aim_once(const struct tdo_attack_use *use, enum tdo_aim aim, tdo_target *t,
+                     struct tdo_samples *s)
+{
+    struct tdo_answer answer = {0};
+    if (tdo_aim_looks(aim)) {
+        TDO_TRY(tdo_target_logits(t, s, s->x, &answer));
+    }
+    tdo_aim_choose(use, aim, 0, answer.logits, tdo_target_classes(t), s);
+    return TDO_OK;
+}

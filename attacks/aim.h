@@ -36,4 +36,9 @@ int tdo_aim_rounds(const struct tdo_attack_use *use, enum tdo_aim aim, int class
 void tdo_aim_choose(const struct tdo_attack_use *use, enum tdo_aim aim, int round,
                     const float *logits, int classes, struct tdo_samples *s);
 
+/* The whole of it for an attack with one round: asks for the clean logits if the aim looks at them.
+ * Errors: those of the target. */
+TDO_MUST tdo_err tdo_aim_once(const struct tdo_attack_use *use, enum tdo_aim aim, tdo_target *t,
+                              struct tdo_samples *s);
+
 #endif

@@ -56,22 +56,6 @@ double tdo_attack_value(const struct tdo_attack_use *use, const char *key, doubl
     return i < 0 ? neutral : use->value[i];
 }
 
-static double value_of(const tdo_config *c, const char *key, const struct tdo_option *o)
-{
-    switch (o->type) {
-    case TDO_OPTION_REAL:
-        return tdo_config_real(c, key);
-    case TDO_OPTION_INT:
-        return (double)tdo_config_int(c, key);
-    case TDO_OPTION_BOOL:
-        return tdo_config_bool(c, key);
-    case TDO_OPTION_CHOICE:
-        return tdo_config_choice(c, key);
-    default:
-        return 0;
-    }
-}
-
 bool tdo_attack_has(const struct tdo_attack_use *use, const char *key)
 {
     return option_at(use->row, key) >= 0;
@@ -147,7 +131,7 @@ static tdo_err read_values(const tdo_config *c, struct tdo_attack_use *use)
     for (int i = 0; use->row->options[i].key; i++) {
         const struct tdo_option *o = &use->row->options[i];
         TDO_ASSERT(i < TDO_ATTACK_VALUES);
-        use->value[i] = value_of(c, key_of(use, o->key).s, o);
+        use->value[i] = tdo_config_number(c, key_of(use, o->key).s, o);
         if (o->type == TDO_OPTION_REALS) {
             TDO_ASSERT(lists < TDO_ATTACK_LISTS);
             TDO_TRY(read_list(c, use, o->key, &use->list[lists++]));

@@ -129,16 +129,6 @@ static tdo_err run_steps(struct ddn *c)
 
 /* ---- the whole ---------------------------------------------------------------------------------------- */
 
-static tdo_err choose(struct ddn *c)
-{
-    struct tdo_answer answer = {0};
-    if (tdo_aim_looks(c->o->aim)) {
-        TDO_TRY(tdo_target_logits(c->t, c->s, c->s->x, &answer));
-    }
-    tdo_aim_choose(c->use, c->o->aim, 0, answer.logits, c->classes, c->s);
-    return TDO_OK;
-}
-
 static void hand_over(struct ddn *c)
 {
     const int64_t P = c->size;
@@ -185,7 +175,7 @@ tdo_err tdo_ddn(const struct tdo_attack_use *use, const struct tdo_ddn *d, tdo_t
                     .classes = tdo_target_classes(t)};
     tdo_err err = TDO_OK;
     TDO_GOTO(make(&c));
-    TDO_GOTO(choose(&c));
+    TDO_GOTO(tdo_aim_once(use, d->aim, t, s));
     TDO_GOTO(run_steps(&c));
     hand_over(&c);
 done:

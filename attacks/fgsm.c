@@ -15,10 +15,7 @@ static const struct tdo_option options[] = {
     TDO_ATTACK_NORM("linf|l2", "linf"),
     TDO_ATTACK_EPS("0.1"),
     TDO_ATTACK_SPACE("pixel"),
-    TDO_ATTACK_CHOICE(
-        "label", "true|predicted|least|random", "true",
-        "leave the true label or the predicted one; reach the least likely class, "
-        "or a random wrong one"),
+    TDO_ATTACK_LABEL_ONE("true"),
     TDO_ATTACK_BOOL("minimal", "false",
                     "take the smallest multiple of eps_step that changes the class"),
     TDO_ATTACK_REAL("eps_step", 1e-9, 1e6, "0.05", "in units", "minimal: steps of the search"),

@@ -190,11 +190,7 @@ static tdo_err run_step(struct nattack *c, int k)
 static tdo_err run_all(struct nattack *c)
 {
     const enum tdo_aim aim = tdo_aim_read(c->use);
-    struct tdo_answer answer = {0};
-    if (tdo_aim_looks(aim)) {
-        TDO_TRY(tdo_target_logits(c->t, c->s, c->s->x, &answer));
-    }
-    tdo_aim_choose(c->use, aim, 0, answer.logits, c->classes, c->s);
+    TDO_TRY(tdo_aim_once(c->use, aim, c->t, c->s));
     begin(c);
     for (int k = 0; k < c->steps; k++) {
         if (k % LOOK_EVERY == 0) {

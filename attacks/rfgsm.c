@@ -15,10 +15,7 @@ static const struct tdo_option options[] = {
     TDO_ATTACK_SPACE("pixel"),
     TDO_ATTACK_REAL("alpha", 0, 1e6, "0", "in units", "length of the random step; 0: eps / 2"),
     TDO_ATTACK_CHOICE("at", "shifted|clean", "shifted", "where the gradient is taken"),
-    TDO_ATTACK_CHOICE(
-        "label", "true|predicted|least|random", "true",
-        "leave the true label or the predicted one; reach the least likely class, "
-        "or a random wrong one"),
+    TDO_ATTACK_LABEL_ONE("true"),
     TDO_ATTACK_DRAWS("1", "loss", "step"),
     TDO_ATTACK_SOURCE,
     {0}};
@@ -50,11 +47,8 @@ static tdo_err run(const struct tdo_attack_use *use, tdo_target *t, struct tdo_s
     const struct tdo_objective objective = {.kind = TDO_LOSS_CE,
                                             .targeted = tdo_aim_targeted(aim)};
     const bool clean = tdo_attack_value(use, "at", 0) != 0;
-    struct tdo_answer answer = {0};
-    if (tdo_aim_looks(aim)) {
-        TDO_TRY(tdo_target_logits(t, s, s->x, &answer));
-    }
-    tdo_aim_choose(use, aim, 0, answer.logits, tdo_target_classes(t), s);
+    struct tdo_answer answer;
+    TDO_TRY(tdo_aim_once(use, aim, t, s));
     TDO_TRY(shift(use, alpha < use->threat.eps ? alpha : use->threat.eps, t, s));
     TDO_TRY(tdo_target_gradient(t, &objective, s, clean ? s->x : s->found, NULL, &answer));
     for (int64_t i = 0; i < s->count; i++) {

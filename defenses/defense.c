@@ -25,20 +25,6 @@ const struct tdo_option *tdo_defense_options(int i)
     return tdo_defense_table[i]->options;
 }
 
-static double value_of(const tdo_config *c, const char *key, const struct tdo_option *o)
-{
-    switch (o->type) {
-    case TDO_OPTION_REAL:
-        return tdo_config_real(c, key);
-    case TDO_OPTION_INT:
-        return (double)tdo_config_int(c, key);
-    case TDO_OPTION_BOOL:
-        return tdo_config_bool(c, key);
-    default:
-        return tdo_config_choice(c, key);
-    }
-}
-
 static tdo_err read_row(const tdo_config *c, int at, uint32_t seed, struct tdo_defenses *d)
 {
     struct tdo_defense_use *use = &d->use[at];
@@ -49,7 +35,7 @@ static tdo_err read_row(const tdo_config *c, int at, uint32_t seed, struct tdo_d
         char key[96];
         TDO_ASSERT(i < TDO_DEFENSE_VALUES);
         snprintf(key, sizeof key, "defense.%d.%s", at, use->row->options[i].key);
-        use->value[i] = value_of(c, key, &use->row->options[i]);
+        use->value[i] = tdo_config_number(c, key, &use->row->options[i]);
     }
     d->count = at + 1;
     if (use->row->hook) {

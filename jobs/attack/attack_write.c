@@ -27,26 +27,23 @@ static tdo_err options_of(const tdo_json *list, int row, tdo_json **out)
     return err;
 }
 
+static struct tdo_text plain_title(const struct tdo_attacking *a, int number)
+{
+    struct tdo_attack_use use = a->use[a->pass[number].row];
+    use.threat.eps = a->pass[number].eps;
+    return tdo_attack_title(&use);
+}
+
 /* Two passes of the same title are told apart by a number. */
 static struct tdo_text title_of(const struct tdo_attacking *a, int number)
 {
-    struct tdo_text title = {""};
+    struct tdo_text title = plain_title(a, number);
+    const size_t n = strlen(title.s);
     int before = 0;
-    for (int i = 0; i <= number; i++) {
-        struct tdo_attack_use use = a->use[a->pass[i].row];
-        use.threat.eps = a->pass[i].eps;
-        const struct tdo_text t = tdo_attack_title(&use);
-        if (i == number) {
-            title = t;
-        }
-    }
     for (int i = 0; i < number; i++) {
-        struct tdo_attack_use use = a->use[a->pass[i].row];
-        use.threat.eps = a->pass[i].eps;
-        before += strcmp(tdo_attack_title(&use).s, title.s) == 0;
+        before += strcmp(plain_title(a, i).s, title.s) == 0;
     }
     if (before > 0) {
-        const size_t n = strlen(title.s);
         snprintf(title.s + n, sizeof title.s - n, " (%d)", before + 1);
     }
     return title;

@@ -404,6 +404,22 @@ int tdo_config_choice(const tdo_config *c, const char *key)
     return (int)fetch(c, key, TDO_OPTION_CHOICE, TDO_OPTION_CHOICE)->integer;
 }
 
+double tdo_config_number(const tdo_config *c, const char *key, const struct tdo_option *o)
+{
+    switch (o->type) {
+    case TDO_OPTION_REAL:
+        return tdo_config_real(c, key);
+    case TDO_OPTION_INT:
+        return (double)tdo_config_int(c, key);
+    case TDO_OPTION_BOOL:
+        return tdo_config_bool(c, key);
+    case TDO_OPTION_CHOICE:
+        return tdo_config_choice(c, key);
+    default:
+        return 0;
+    }
+}
+
 int tdo_config_reals(const tdo_config *c, const char *key, double *out, int room)
 {
     const struct tdo_value *v = fetch(c, key, TDO_OPTION_REALS, TDO_OPTION_REALS);

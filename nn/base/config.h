@@ -49,6 +49,8 @@ double tdo_config_real(const tdo_config *c, const char *key);
 bool tdo_config_bool(const tdo_config *c, const char *key);
 const char *tdo_config_text(const tdo_config *c, const char *key);
 int tdo_config_choice(const tdo_config *c, const char *key); /* index into choices */
+/* An option of a row's table as a number, a choice as its index; 0 for a text or a list. */
+double tdo_config_number(const tdo_config *c, const char *key, const struct tdo_option *o);
 /* Up to `room` numbers into out; returns how many there are. */
 int tdo_config_reals(const tdo_config *c, const char *key, double *out, int room);
 /* Did the user give it (file or argument)? An option or a list. */

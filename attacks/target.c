@@ -42,15 +42,22 @@ struct tdo_target {
 static tdo_err make_units(tdo_target *t)
 {
     const struct tdo_target_network *n = &t->net;
-    if (t->o.units == TDO_UNITS_PIXEL || n->inputs == 0) {
+    if (t->o.units == TDO_UNITS_PIXEL || (n->inputs == 0 && n->image == 0)) {
         return TDO_OK;
     }
+    if (n->mixed) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "units = input: not for a network with model.contrast or "
+                        "model.whiten, whose input is no function of one pixel");
+    }
+    const float *image = n->image ? n->param(n->self, n->image - 1) : NULL;
     TDO_TRY(tdo_memory_new(t->box.size, &t->scale));
     TDO_TRY(tdo_memory_new(t->box.size, &t->shift));
     for (int64_t p = 0; p < t->box.size; p++) {
         const int64_t c = n->inputs == 1 ? 0 : p % n->channels;
-        t->scale[p] = (float)n->std[c];
-        t->shift[p] = (float)n->mean[c];
+        t->scale[p] = n->inputs ? (float)n->std[c] : 1;
+        t->shift[p] = image ? image[p % n->channels * n->height * n->width + p / n->channels]
+                            : (float)n->mean[c];
     }
     return TDO_OK;
 }
@@ -91,15 +98,12 @@ void tdo_target_to_pixels(const tdo_target *t, const float *u, int64_t n, float 
     }
 }
 
-static tdo_node pixels_of(const tdo_target *t, tdo_graph *g, tdo_node points)
+/* points times std, plus mean. */
+static tdo_node scaled(const struct tdo_target_network *n, tdo_graph *g, tdo_node points)
 {
-    const struct tdo_target_network *n = &t->net;
-    if (!t->scale) {
-        return points;
-    }
     tdo_node part[16];
-    if (n->inputs == 1) {
-        return tdo_op_affine(g, points, n->std[0], n->mean[0]);
+    if (n->inputs <= 1) {
+        return n->inputs ? tdo_op_affine(g, points, n->std[0], n->mean[0]) : points;
     }
     for (int c = 0; c < (int)n->channels; c++) {
         const int64_t front[4] = {0, 0, 0, c}, behind[4] = {0, 0, 0, n->channels - c - 1};
@@ -107,6 +111,23 @@ static tdo_node pixels_of(const tdo_target *t, tdo_graph *g, tdo_node points)
             tdo_op_affine(g, tdo_op_slice(g, points, front, behind), n->std[c], n->mean[c]);
     }
     return tdo_op_concat(g, (int)n->channels, part, 3);
+}
+
+static tdo_node pixels_of(const tdo_target *t, tdo_graph *g, tdo_node points)
+{
+    const struct tdo_target_network *n = &t->net;
+    if (!t->scale) {
+        return points;
+    }
+    tdo_node x = scaled(n, g, points);
+    if (n->image) {
+        const tdo_shape first = TDO_SHAPE(n->channels, n->height, n->width);
+        tdo_node image = tdo_op_param(g, n->image - 1, "input.mean", first);
+        image = tdo_op_reshape(g, image, TDO_SHAPE(1, n->channels, n->height, n->width));
+        image = tdo_op_permute(g, image, (int[]){0, 2, 3, 1});
+        x = tdo_op_add(g, x, tdo_op_broadcast(g, image, tdo_graph_shape(g, x)));
+    }
+    return x;
 }
 
 /* ---- compiling a question ------------------------------------------------------------------------- */

@@ -43,6 +43,8 @@ struct tdo_target_network {
     /* The input layer, for units = input: as many numbers as in mean and std, 0, 1 or channels. */
     int inputs;
     double mean[16], std[16];
+    int64_t image; /* 1 + index of the parameter that is the mean image [C,H,W]; 0: none */
+    bool mixed;    /* the input layer mixes pixels: no units = input */
 };
 
 enum tdo_reduce { TDO_REDUCE_LOSS, TDO_REDUCE_PROBABILITY, TDO_REDUCE_LOGITS };

@@ -28,6 +28,23 @@ static void print_defense(const struct tdo_defense_use *use)
     printf("\n");
 }
 
+static void print_input(const struct tdo_model_spec *s)
+{
+    printf("input layer:");
+    if (s->mean_image) {
+        printf(" mean image%s%s", s->contrast ? ", contrast" : "",
+               s->whiten ? ", whitening" : "");
+    } else if (s->inputs > 0) {
+        print_numbers(" mean", s->mean, s->inputs);
+    } else {
+        printf(" none");
+    }
+    if (s->inputs > 0) {
+        print_numbers(", std", s->std, s->inputs);
+    }
+    printf("\n");
+}
+
 /* All but the tensors: what the description of a model file says. */
 static void print_description(const struct tdo_network *n)
 {
@@ -39,15 +56,12 @@ static void print_description(const struct tdo_network *n)
     if (n->model->width) {
         printf("width %g\n", s->wide);
     }
+    if (n->model->depth) {
+        printf("depth %d\n", s->depth);
+    }
     printf("images %" PRId64 "x%" PRId64 "x%" PRId64 ", %d classes\n", s->height, s->width,
            s->channels, s->classes);
-    if (s->inputs > 0) {
-        print_numbers("input layer: mean", s->mean, s->inputs);
-        print_numbers(", std", s->std, s->inputs);
-        printf("\n");
-    } else {
-        printf("input layer: none\n");
-    }
+    print_input(s);
     for (int i = 0; i < n->defenses.count; i++) {
         print_defense(&n->defenses.use[i]);
     }
@@ -60,11 +74,14 @@ static void print_network(const struct tdo_network *n)
     for (int64_t i = 0; i < tdo_params_entries(n->params); i++) {
         const struct tdo_param *p = tdo_params_at(n->params, i);
         printf("%-32s %-18s %10" PRId64 "%s\n", p->name, tdo_shape_print(&p->shape).s, p->count,
-               p->kind == TDO_PARAM_BUFFER ? "  buffer" : "");
+               p->kind == TDO_PARAM_BUFFER  ? "  buffer"
+               : p->kind == TDO_PARAM_FIXED ? "  fixed"
+                                            : "");
     }
     printf("\n%" PRId64 " parameters, %" PRId64 " numbers in buffers\n",
            tdo_params_count(n->params, TDO_PARAM_WEIGHT),
-           tdo_params_count(n->params, TDO_PARAM_BUFFER));
+           tdo_params_count(n->params, TDO_PARAM_BUFFER) +
+               tdo_params_count(n->params, TDO_PARAM_FIXED));
 }
 
 static void print_tensors(const tdo_safetensors *f, const char *path)

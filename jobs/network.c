@@ -1,9 +1,9 @@
 /* Networks from configs and model files. See network.h.
  *
  * The description in a model file:
- *   { "model": { "name", "shortcut", "width" },
+ *   { "model": { "name", "shortcut", "width", "depth" },
  *     "data": { "height", "width", "channels", "classes" },
- *     "input": { "mean": [...], "std": [...] }, "defense": [ { "name", options... } ] } */
+ *     "input": { "mean": [...], "std": [...], "mean_image", "contrast", "whiten" }, "defense": [ { "name", options... } ] } */
 #include "jobs/network.h"
 
 #include <stdio.h>
@@ -17,6 +17,18 @@ static const char *model_name(const void *context, int i)
 {
     (void)context;
     return tdo_model_table[i]->name;
+}
+
+static bool has_depth(const struct tdo_model *m, int64_t depth)
+{
+    return m->depth && depth >= 10 && depth <= 514 && depth % 6 == 4;
+}
+
+static tdo_err refuse_depth(const struct tdo_model *m, int64_t depth)
+{
+    return TDO_FAIL(TDO_ERR_CONFIG, "model.depth = %lld: %s comes in %s", (long long)depth,
+                    m->name,
+                    m->depth ? "depths 6n + 4: 10, 16, 22, 28, 34, 40 ... 514" : "one depth");
 }
 
 static tdo_err choose_model(const char *name, struct tdo_network *n)
@@ -45,14 +57,25 @@ static tdo_err choose_input(const tdo_config *c, struct tdo_model_spec *spec)
     const int room = (int)(sizeof spec->mean / sizeof *spec->mean);
     const int means = tdo_config_reals(c, "model.mean", spec->mean, room);
     const int stds = tdo_config_reals(c, "model.std", spec->std, room);
-    if (means != stds || means > room) {
+    spec->mean_image = tdo_config_bool(c, "model.mean_image");
+    spec->contrast = tdo_config_bool(c, "model.contrast");
+    spec->whiten = tdo_config_bool(c, "model.whiten");
+    if ((spec->contrast || spec->whiten) && !spec->mean_image) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "model.%s wants model.mean_image = true",
+                        spec->contrast ? "contrast" : "whiten");
+    }
+    if (spec->mean_image && means > 0) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "model.mean and model.mean_image are both given: one of them expected");
+    }
+    if ((means != stds && !spec->mean_image) || stds > room) {
         return TDO_FAIL(
             TDO_ERR_CONFIG,
             "model.mean has %d numbers and model.std %d: as many of each expected, at "
             "most %d",
             means, stds, room);
     }
-    spec->inputs = means;
+    spec->inputs = stds;
     return TDO_OK;
 }
 
@@ -74,11 +97,18 @@ static tdo_err describe_input(const struct tdo_model_spec *spec, tdo_json *to)
     TDO_GOTO(tdo_json_array(&mean));
     TDO_GOTO(tdo_json_array(&std));
     for (int i = 0; i < spec->inputs; i++) {
-        tdo_json_add_real(mean, spec->mean[i]);
+        if (!spec->mean_image) {
+            tdo_json_add_real(mean, spec->mean[i]);
+        }
         tdo_json_add_real(std, spec->std[i]);
     }
     tdo_json_set(input, "mean", &mean);
     tdo_json_set(input, "std", &std);
+    if (spec->mean_image) {
+        tdo_json_set_bool(input, "mean_image", true);
+        tdo_json_set_bool(input, "contrast", spec->contrast);
+        tdo_json_set_bool(input, "whiten", spec->whiten);
+    }
     tdo_json_set(to, "input", &input);
 done:
     tdo_json_free(&std);
@@ -100,6 +130,9 @@ static tdo_err describe(struct tdo_network *n)
     }
     if (n->model->width) {
         tdo_json_set_real(model, "width", n->spec.wide);
+    }
+    if (n->model->depth) {
+        tdo_json_set_int(model, "depth", n->spec.depth);
     }
     tdo_json_set_int(data, "height", n->spec.height);
     tdo_json_set_int(data, "width", n->spec.width);
@@ -140,6 +173,18 @@ static bool is_side(int64_t n)
     return n >= 1 && n <= 100000;
 }
 
+static bool recall_input(const tdo_json *input, struct tdo_model_spec *s)
+{
+    const int room = (int)(sizeof s->mean / sizeof *s->mean);
+    const int means = read_numbers(input, "mean", s->mean, room);
+    s->inputs = read_numbers(input, "std", s->std, room);
+    (void)tdo_json_get_bool(input, "mean_image", &s->mean_image);
+    (void)tdo_json_get_bool(input, "contrast", &s->contrast);
+    (void)tdo_json_get_bool(input, "whiten", &s->whiten);
+    return s->inputs >= 0 && means == (s->mean_image ? 0 : s->inputs) &&
+           (s->mean_image || (!s->contrast && !s->whiten));
+}
+
 static tdo_err recall_spec(const char *path, struct tdo_network *n, const char **name)
 {
     tdo_json *model = NULL, *data = NULL, *input = NULL;
@@ -157,10 +202,8 @@ static tdo_err recall_spec(const char *path, struct tdo_network *n, const char *
                 tdo_json_get_int(data, "classes", &classes) && is_side(s->height) &&
                 is_side(s->width) && is_side(s->channels) && classes > 1 && classes < 1 << 24;
     if (fine) {
-        const int room = (int)(sizeof s->mean / sizeof *s->mean);
         s->classes = (int)classes;
-        s->inputs = read_numbers(input, "mean", s->mean, room);
-        fine = s->inputs >= 0 && read_numbers(input, "std", s->std, room) == s->inputs;
+        fine = recall_input(input, s);
         (void)tdo_json_get_text(model, "shortcut", &shortcut);
         s->shortcut = shortcut[0];
         fine = fine &&
@@ -214,10 +257,20 @@ struct tdo_build tdo_network_build_context(struct tdo_network *n, tdo_graph *g,
                               .hooks = n->defenses.hooks};
 }
 
-tdo_node tdo_network_logits(struct tdo_network *n, struct tdo_build *b, tdo_node pixels)
+tdo_node tdo_network_input(struct tdo_network *n, struct tdo_build *b, tdo_node pixels)
 {
     pixels = tdo_defense_preprocess(&n->defenses, b->g, pixels);
-    return tdo_model_build(b, n->model, &n->spec, pixels);
+    return tdo_model_input(b, &n->spec, pixels);
+}
+
+tdo_node tdo_network_behind(struct tdo_network *n, struct tdo_build *b, tdo_node x)
+{
+    return tdo_model_behind(b, n->model, &n->spec, x);
+}
+
+tdo_node tdo_network_logits(struct tdo_network *n, struct tdo_build *b, tdo_node pixels)
+{
+    return tdo_network_behind(n, b, tdo_network_input(n, b, pixels));
 }
 
 /* The parameter table, without values, by building the network once. */
@@ -252,6 +305,16 @@ tdo_err tdo_network_init(struct tdo_network *n, uint32_t seed)
 
 /* ---- from a config --------------------------------------------------------------------- */
 
+static tdo_err choose_depth(const tdo_config *c, struct tdo_network *n)
+{
+    n->spec.depth = n->model->depth;
+    if (!tdo_config_given(c, "model.depth")) {
+        return TDO_OK;
+    }
+    n->spec.depth = (int)tdo_config_int(c, "model.depth");
+    return has_depth(n->model, n->spec.depth) ? TDO_OK : refuse_depth(n->model, n->spec.depth);
+}
+
 /* Architecture and input layer as the config says. */
 static tdo_err configure_spec(const tdo_config *c, const struct tdo_network_data *data,
                               struct tdo_network *n)
@@ -265,6 +328,7 @@ static tdo_err configure_spec(const tdo_config *c, const struct tdo_network_data
     n->spec.shortcut = tdo_config_choice(c, "model.shortcut") == 0 ? 'A' : 'B';
     n->spec.wide = tdo_config_real(c, "model.width");
     TDO_TRY(choose_model(name, n));
+    TDO_TRY(choose_depth(c, n));
     return choose_input(c, &n->spec);
 }
 
@@ -356,6 +420,15 @@ static tdo_err check_numbers(const tdo_config *c, const char *key, const char *p
                     show_numbers(have, count).s);
 }
 
+static tdo_err check_flag(const tdo_config *c, const char *key, const char *path, bool have)
+{
+    if (!tdo_config_given(c, key) || tdo_config_bool(c, key) == have) {
+        return TDO_OK;
+    }
+    return TDO_FAIL(TDO_ERR_CONFIG, "%s = %s: %s has %s; leave it out", key,
+                    have ? "false" : "true", path, have ? "true" : "false");
+}
+
 /* What the config says of the network, if anything, must be what `path` (a model file, or the
  * data set of a foreign one) says. */
 static tdo_err check_same(const tdo_config *c, const char *path, const struct tdo_network *n)
@@ -378,13 +451,22 @@ static tdo_err check_same(const tdo_config *c, const char *path, const struct td
         return TDO_FAIL(TDO_ERR_CONFIG, "model.width = %g: %s has width %g", wide, path,
                         s->wide);
     }
+    const int depth = (int)tdo_config_int(c, "model.depth");
+    if (tdo_config_given(c, "model.depth") && depth != s->depth) {
+        return s->depth ? TDO_FAIL(TDO_ERR_CONFIG, "model.depth = %d: %s has depth %d", depth,
+                                   path, s->depth)
+                        : refuse_depth(n->model, depth);
+    }
     const long long classes = tdo_config_int(c, "model.classes");
     if (tdo_config_given(c, "model.classes") && classes != s->classes) {
         return TDO_FAIL(TDO_ERR_CONFIG, "model.classes = %lld: %s has %d classes", classes,
                         path, s->classes);
     }
     TDO_TRY(check_numbers(c, "model.input", path, size, 3));
-    TDO_TRY(check_numbers(c, "model.mean", path, s->mean, s->inputs));
+    TDO_TRY(check_flag(c, "model.mean_image", path, s->mean_image));
+    TDO_TRY(check_flag(c, "model.contrast", path, s->contrast));
+    TDO_TRY(check_flag(c, "model.whiten", path, s->whiten));
+    TDO_TRY(check_numbers(c, "model.mean", path, s->mean, s->mean_image ? 0 : s->inputs));
     return check_numbers(c, "model.std", path, s->std, s->inputs);
 }
 
@@ -415,6 +497,27 @@ done:
     return err;
 }
 
+/* A model of many depths has one in its description. */
+static tdo_err recall_depth(const char *path, struct tdo_network *n)
+{
+    tdo_json *model = NULL;
+    int64_t depth = 0;
+    if (!n->model->depth) {
+        return TDO_OK;
+    }
+    if (tdo_json_get(n->description, "model", &model)) {
+        (void)tdo_json_get_int(model, "depth", &depth);
+    }
+    tdo_json_free(&model);
+    TDO_TRY(tdo_json_check(n->description));
+    if (!has_depth(n->model, depth)) {
+        return TDO_FAIL(TDO_ERR_FORMAT, "%s: its description names no depth of %s", path,
+                        n->model->name);
+    }
+    n->spec.depth = (int)depth;
+    return TDO_OK;
+}
+
 /* Our own file says what it holds. */
 static tdo_err take_description(const tdo_config *c, const char *path,
                                 const struct tdo_network_data *data, struct tdo_network *n)
@@ -426,6 +529,7 @@ static tdo_err take_description(const tdo_config *c, const char *path,
                         path, name);
     }
     TDO_TRY(choose_model(name, n));
+    TDO_TRY(recall_depth(path, n));
     TDO_TRY(check_fit(path, &n->spec, data));
     return check_same(c, path, n);
 }
@@ -438,7 +542,7 @@ static tdo_err count_classes(const tdo_safetensors *file, struct tdo_network *n)
     for (int64_t i = 0; i < tdo_params_entries(n->params); i++) {
         const struct tdo_param *p = tdo_params_at(n->params, i);
         const struct tdo_safetensors_tensor *t = tdo_safetensors_find(file, p->name);
-        if (p->shape.rank == 2 && t && t->shape.rank == 2 && t->shape.dim[0] > 1 &&
+        if (p->shape.rank >= 2 && t && t->shape.rank == p->shape.rank && t->shape.dim[0] > 1 &&
             t->shape.dim[0] < 1 << 24) {
             n->spec.classes = (int)t->shape.dim[0];
         }

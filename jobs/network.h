@@ -50,7 +50,9 @@ void tdo_network_free(struct tdo_network *n);
 /* A context to build this network in, with its hooks; modes and keys are the caller's. */
 struct tdo_build tdo_network_build_context(struct tdo_network *n, tdo_graph *g,
                                            enum tdo_norm_mode norm);
-/* Pixels [N,H,W,C] -> logits. */
+/* Pixels [N,H,W,C] -> what the model sees -> logits; the two parts, and both. */
+tdo_node tdo_network_input(struct tdo_network *n, struct tdo_build *b, tdo_node pixels);
+tdo_node tdo_network_behind(struct tdo_network *n, struct tdo_build *b, tdo_node x);
 tdo_node tdo_network_logits(struct tdo_network *n, struct tdo_build *b, tdo_node pixels);
 
 /* "f32" or "bf16": what inference computes in. */

@@ -49,8 +49,11 @@ static tdo_err open_network(struct tdo_job_context *c, struct tdo_training *t)
     const struct tdo_network_data fit = {info->height, info->width, info->channels,
                                          info->classes};
     const char *file = tdo_config_text(c->config, "model.file");
-    return tdo_comm_agree(c->comm, file[0] ? tdo_network_start(c->config, file, &fit, &t->net)
-                                           : tdo_network_configure(c->config, &fit, &t->net));
+    if (file[0]) { /* its input layer is in the file */
+        return tdo_comm_agree(c->comm, tdo_network_start(c->config, file, &fit, &t->net));
+    }
+    TDO_TRY(tdo_comm_agree(c->comm, tdo_network_configure(c->config, &fit, &t->net)));
+    return tdo_train_input(c->comm, t->data, &t->net);
 }
 
 static tdo_err make_trainer(struct tdo_job_context *c, struct tdo_training *t)
@@ -244,7 +247,7 @@ static void close_all(struct tdo_training *t)
     for (int k = 0; k < 2; k++) {
         tdo_memory_free(&t->id[k]);
     }
-    for (int k = 0; k < TDO_PARAM_KINDS; k++) {
+    for (int k = 0; k < TDO_PARAM_FIXED; k++) {
         tdo_memory_free(&t->kept[k]);
     }
     tdo_memory_free(&t->metrics);

@@ -19,6 +19,13 @@ static tdo_node parameter(struct tdo_build *b, const char *layer, const char *pa
     return tdo_op_param(b->g, b->first_param + index, name, entry.shape);
 }
 
+tdo_node tdo_layer_fixed(struct tdo_build *b, const char *layer, const char *part,
+                         tdo_shape shape)
+{
+    return parameter(b, layer, part,
+                     (struct tdo_param){.shape = shape, .kind = TDO_PARAM_FIXED});
+}
+
 /* A vector [K] spread over an image like y [N,H,W,K]. */
 static tdo_node over_image(tdo_graph *g, tdo_node vector, tdo_node y)
 {
@@ -246,6 +253,51 @@ tdo_node tdo_layer_maxpool(struct tdo_build *b, tdo_node x, int window, int stri
 {
     const struct tdo_pool p = {.window = {window, window}, .stride = {stride, stride}};
     return tdo_op_maxpool(b->g, x, &p);
+}
+
+tdo_node tdo_layer_avgpool(struct tdo_build *b, tdo_node x, int window, int stride)
+{
+    const struct tdo_pool p = {.window = {window, window}, .stride = {stride, stride}};
+    return tdo_op_avgpool(b->g, x, &p);
+}
+
+/* Means of windows along axis 1 + `way` of an image, `window` places each. */
+static tdo_node means_along(struct tdo_build *b, tdo_node x, int way, int64_t window)
+{
+    struct tdo_pool p = {.window = {1, 1}, .stride = {1, 1}};
+    p.window[way] = p.stride[way] = (int32_t)window;
+    return window == 1 ? x : tdo_op_avgpool(b->g, x, &p);
+}
+
+enum { MOST_PARTS = 16 };
+
+static tdo_node parts_along(struct tdo_build *b, tdo_node x, int way, int parts)
+{
+    const int64_t size = tdo_graph_shape(b->g, x).dim[1 + way];
+    tdo_node part[MOST_PARTS];
+    if (size % parts == 0) {
+        return means_along(b, x, way, size / parts);
+    }
+    for (int i = 0; i < parts; i++) {
+        const int64_t first = i * size / parts, end = ((i + 1) * size + parts - 1) / parts;
+        int64_t lo[4] = {0}, hi[4] = {0};
+        lo[1 + way] = first;
+        hi[1 + way] = size - end;
+        part[i] = means_along(b, tdo_op_slice(b->g, x, lo, hi), way, end - first);
+    }
+    return tdo_op_concat(b->g, parts, part, 1 + way);
+}
+
+tdo_node tdo_layer_avgpool_to(struct tdo_build *b, tdo_node x, const int out[2])
+{
+    const tdo_shape s = tdo_graph_shape(b->g, x);
+    for (int way = 0; way < 2; way++) {
+        if (s.rank != 4 || out[way] < 1 || out[way] > MOST_PARTS) {
+            return tdo_graph_fail(b->g, TDO_ERR_SHAPE, "means of %dx%d parts of %s", out[0],
+                                  out[1], tdo_shape_print(&s).s);
+        }
+    }
+    return parts_along(b, parts_along(b, x, 0, out[0]), 1, out[1]);
 }
 
 tdo_node tdo_layer_dropout(struct tdo_build *b, tdo_node x)

@@ -71,6 +71,9 @@ struct tdo_layer_conv tdo_layer_square(int kernel, int stride, int pad, bool bia
 struct tdo_layer_conv tdo_layer_same(int kernel, int stride, int64_t height, int64_t width,
                                      bool bias);
 
+/* A parameter layer.part that training leaves alone (TDO_PARAM_FIXED). */
+tdo_node tdo_layer_fixed(struct tdo_build *b, const char *layer, const char *part,
+                         tdo_shape shape);
 /* x [N,H,W,C] -> [N,OH,OW,channels]; parameters name.weight [channels,C/groups,KH,KW], name.bias. */
 tdo_node tdo_layer_conv(struct tdo_build *b, const char *name, tdo_node x, int64_t channels,
                         const struct tdo_layer_conv *spec);
@@ -85,6 +88,11 @@ tdo_node tdo_layer_activation(struct tdo_build *b, tdo_node x);
  * row's key. Inference, p = 0, leaves x. Source: Srivastava et al. 2014, section 10, inverted. */
 tdo_node tdo_layer_dropout(struct tdo_build *b, tdo_node x);
 tdo_node tdo_layer_maxpool(struct tdo_build *b, tdo_node x, int window, int stride);
+tdo_node tdo_layer_avgpool(struct tdo_build *b, tdo_node x, int window, int stride);
+/* Means over out[0] x out[1] parts of an image, as equal as can be: along an axis of `size` places
+ * part i of n is [floor(i size / n), ceil((i+1) size / n)), PyTorch's adaptive average pooling.
+ * Parts overlap by a place where n does not divide size. [N,H,W,C] -> [N,out[0],out[1],C]. */
+tdo_node tdo_layer_avgpool_to(struct tdo_build *b, tdo_node x, const int out[2]);
 /* Mean over the whole image: [N,H,W,C] -> [N,C]. */
 tdo_node tdo_layer_global_mean(struct tdo_build *b, tdo_node x);
 /* [N,H,W,C] -> [N, C H W] in PyTorch's order (channels first). */

@@ -29,8 +29,9 @@ void tdo_params_free(tdo_params **p)
     if (*p) {
         tdo_arena_free(&(*p)->arena);
         tdo_memory_free(&(*p)->entry);
-        tdo_memory_free(&(*p)->block[TDO_PARAM_WEIGHT]);
-        tdo_memory_free(&(*p)->block[TDO_PARAM_BUFFER]);
+        for (int kind = 0; kind < TDO_PARAM_KINDS; kind++) {
+            tdo_memory_free(&(*p)->block[kind]);
+        }
         tdo_memory_free(p);
     }
 }
@@ -95,12 +96,60 @@ int64_t tdo_params_count(const tdo_params *p, enum tdo_param_kind kind)
     return p->count[kind];
 }
 
+/* N(0,1); what lies beyond two deviations is drawn again, each element for itself. */
+static void truncated_normals(const struct tdo_stream *stream, int64_t count, float *v)
+{
+    struct tdo_key key = {.sample = TDO_SAMPLE_BATCH};
+    float again[4];
+    tdo_rng_normals(stream, &key, 0, count, v);
+    for (int64_t i = 0; i < count; i++) {
+        for (key.draw = 1; fabsf(v[i]) > 2; key.draw++) {
+            tdo_rng_normals(stream, &key, i / 4 * 4, 4, again);
+            v[i] = again[i % 4];
+        }
+    }
+}
+
+/* Normal laws: mean 0, this deviation; 0 if the law is none. */
+static double normal_deviation(const struct tdo_param *e)
+{
+    switch (e->init) {
+    case TDO_INIT_KAIMING_NORMAL:
+        return sqrt(2 / (double)e->fan_out);
+    case TDO_INIT_KAIMING_IN:
+        return sqrt(2 / (double)e->fan_in);
+    case TDO_INIT_TRUNCATED:
+        return 0.1;
+    default:
+        return 0;
+    }
+}
+
+static void start_normals(const struct tdo_param *e, const struct tdo_stream *stream,
+                          double deviation, float *v)
+{
+    const struct tdo_key key = {.sample = TDO_SAMPLE_BATCH};
+    if (e->init == TDO_INIT_TRUNCATED) {
+        truncated_normals(stream, e->count, v);
+    } else {
+        tdo_rng_normals(stream, &key, 0, e->count, v);
+    }
+    for (int64_t i = 0; i < e->count; i++) {
+        v[i] = (float)((double)v[i] * deviation);
+    }
+}
+
 static void start_values(const struct tdo_param *e, int64_t index, uint32_t seed, float *v)
 {
     const struct tdo_stream stream = {
         .seed = seed, .purpose = TDO_PURPOSE_INIT, .layer = (uint32_t)index};
     const struct tdo_key key = {.sample = TDO_SAMPLE_BATCH};
+    const double deviation = normal_deviation(e);
     double scale = 0, shift = 0;
+    if (deviation > 0) {
+        start_normals(e, &stream, deviation, v);
+        return;
+    }
     switch (e->init) {
     case TDO_INIT_ONE:
         shift = 1;
@@ -111,12 +160,9 @@ static void start_values(const struct tdo_param *e, int64_t index, uint32_t seed
     case TDO_INIT_GLOROT_UNIFORM:
         scale = 2 * sqrt(6 / (double)(e->fan_in + e->fan_out));
         break;
-    case TDO_INIT_KAIMING_NORMAL:
-        tdo_rng_normals(&stream, &key, 0, e->count, v);
-        for (int64_t i = 0; i < e->count; i++) {
-            v[i] = (float)((double)v[i] * sqrt(2 / (double)e->fan_out));
-        }
-        return;
+    case TDO_INIT_TENTH:
+        shift = 0.1;
+        break;
     default:
         break;
     }

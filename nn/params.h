@@ -1,16 +1,16 @@
 #ifndef TDO_PARAMS_H
 #define TDO_PARAMS_H
-/* Parameters of a network: two flat blocks and a table.
+/* Parameters of a network: flat blocks and a table.
  *
- * All weights lie in one block of floats, all buffers (running statistics) in another; the table
- * maps a name to offset and shape. Optimiser, gradient exchange and checkpoint each handle flat
+ * All weights lie in one block of floats, all buffers (running statistics) in another, and what
+ * training leaves alone (a mean image) in a third; the table maps a name to offset and shape. Optimiser, gradient exchange and checkpoint each handle flat
  * arrays. Names and orders are PyTorch's state dict's ([K,C,KH,KW], [out,in]), so files go both
  * ways. Building the same model again (another batch, evaluation mode) finds the entries that
  * are there; values get their memory once, when they are first asked for. */
 #include "nn/base/memory.h"
 #include "nn/base/shape.h"
 
-enum tdo_param_kind { TDO_PARAM_WEIGHT, TDO_PARAM_BUFFER, TDO_PARAM_KINDS };
+enum tdo_param_kind { TDO_PARAM_WEIGHT, TDO_PARAM_BUFFER, TDO_PARAM_FIXED, TDO_PARAM_KINDS };
 
 /* How a parameter starts. */
 enum tdo_init {
@@ -18,7 +18,10 @@ enum tdo_init {
     TDO_INIT_ONE,
     TDO_INIT_FAN_IN_UNIFORM, /* U(-1/sqrt(fan_in), ..): PyTorch's default of linear and conv */
     TDO_INIT_GLOROT_UNIFORM, /* U(-sqrt(6/(fan_in+fan_out)), ..): Glorot and Bengio 2010, eq. 16 */
-    TDO_INIT_KAIMING_NORMAL /* N(0, 2/fan_out): He et al. 2015, section 2.2 */
+    TDO_INIT_KAIMING_NORMAL, /* N(0, 2/fan_out): He et al. 2015, section 2.2 */
+    TDO_INIT_KAIMING_IN,     /* N(0, 2/fan_in): there, eq. 10 */
+    TDO_INIT_TRUNCATED,      /* N(0, 0.01), drawn again beyond two deviations, 0.2 */
+    TDO_INIT_TENTH           /* 0.1 */
 };
 
 struct tdo_param {

@@ -153,7 +153,11 @@ struct tdo_target_network tdo_ensemble_target(struct tdo_ensemble *e)
                                    .members = e->members,
                                    .gradient = !e->member[0]->bf16,
                                    .narrow = e->member[0]->bf16,
+                                   .mixed = s->contrast || s->whiten,
                                    .inputs = s->inputs};
+    if (s->mean_image) { /* parameters of the first member come first */
+        n.image = 1 + tdo_params_find(e->member[0]->params, "input.mean");
+    }
     memcpy(n.mean, s->mean, sizeof n.mean);
     memcpy(n.std, s->std, sizeof n.std);
     return n;

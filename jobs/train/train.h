@@ -3,6 +3,7 @@
 /* A training, as the files train*.c share it.
  *
  *     train.c          the job: open, steps, what follows an epoch, close
+ *     train_input.c    the mean training image and what else the input layer learns from data
  *     train_options.c  train.* of the config -> schedule, optimiser, watch
  *     train_state.c    metrics.jsonl; checkpoints: everything that a resumed run needs */
 #include "jobs/run.h"
@@ -49,10 +50,16 @@ struct tdo_training {
     /* The state, beside weights and optimiser. */
     int64_t count[TDO_TRAINING_COUNTS];
     double loss;                  /* sum over the rows of this epoch so far */
-    float *kept[TDO_PARAM_KINDS]; /* blocks of the best (worst) epoch; NULL: keep the last */
+    float *kept[TDO_PARAM_FIXED]; /* blocks of the best (worst) epoch; NULL: keep the last */
     char *metrics;                /* text of metrics.jsonl, on every rank */
     int64_t metrics_bytes;
 };
+
+/* ---- train_input.c: collective, errors are agreed ---- */
+
+/* Fill in the tensors of the input layer, if n has some, from all training images of d: the mean
+ * image of the file; contrast and whitening by one or two passes over the images on the root. */
+TDO_MUST tdo_err tdo_train_input(tdo_comm *comm, const tdo_dataset *d, struct tdo_network *n);
 
 /* ---- train_options.c: local, agree on errors ---- */
 

@@ -126,7 +126,7 @@ tdo_err tdo_train_plan_watch(const tdo_config *c, struct tdo_training *t)
         .plateau =
             t->schedule.kind == TDO_SCHEDULE_PLATEAU ? tdo_config_int(c, "train.plateau") : 0};
     TDO_TRY(check_watch(c, t));
-    for (int k = 0; t->watch.keep != TDO_WATCH_LAST && k < TDO_PARAM_KINDS; k++) {
+    for (int k = 0; t->watch.keep != TDO_WATCH_LAST && k < TDO_PARAM_FIXED; k++) {
         const int64_t count = tdo_params_count(t->net.params, (enum tdo_param_kind)k);
         TDO_TRY(tdo_memory_new(count + 1, &t->kept[k]));
     }

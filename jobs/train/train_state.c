@@ -65,7 +65,7 @@ static tdo_err write_metrics(const struct tdo_training *t)
 
 static void copy_blocks(struct tdo_training *t, bool keep)
 {
-    for (int k = 0; k < TDO_PARAM_KINDS; k++) {
+    for (int k = 0; k < TDO_PARAM_FIXED; k++) {
         float *now = tdo_params_block(t->net.params, (enum tdo_param_kind)k);
         const size_t bytes =
             (size_t)tdo_params_count(t->net.params, (enum tdo_param_kind)k) * sizeof *now;

@@ -80,6 +80,37 @@ static tdo_node forward(void *self, tdo_node pixels)
     return tdo_network_logits(t->net, *b, pixels);
 }
 
+/* A context for a pass in the mode of use; it has no statistics to keep. */
+static struct tdo_build *use_context(tdo_trainer *t)
+{
+    struct tdo_build *b = NULL;
+    if (tdo_memory_new(1, &b) != TDO_OK) {
+        (void)tdo_graph_fail(t->g, TDO_ERR_MEMORY, "%s", tdo_error_last()->message);
+        return NULL;
+    }
+    *b = tdo_network_build_context(t->net, t->g, TDO_NORM_RUNNING);
+    b->keys = t->keys;
+    return b;
+}
+
+static tdo_node input(void *self, tdo_node pixels)
+{
+    tdo_trainer *t = ((struct forwards *)self)->t;
+    struct tdo_build *b = use_context(t);
+    tdo_node x = b ? tdo_network_input(t->net, b, pixels) : TDO_NONE;
+    tdo_memory_free(&b);
+    return x;
+}
+
+static tdo_node evaluate(void *self, tdo_node x)
+{
+    tdo_trainer *t = ((struct forwards *)self)->t;
+    struct tdo_build *b = use_context(t);
+    tdo_node logits = b ? tdo_network_behind(t->net, b, x) : TDO_NONE;
+    tdo_memory_free(&b);
+    return logits;
+}
+
 /* Running statistics of one layer from this shard: share * mean and share * unbiased variance. */
 static void shard_statistics(tdo_trainer *t, const struct tdo_build *b, int k, tdo_node *mean,
                              tdo_node *var)
@@ -183,6 +214,8 @@ static struct tdo_defense_step make_step(tdo_trainer *t, struct forwards *f)
                                     .adversarial = TDO_NONE,
                                     .labels = t->labels,
                                     .forward = forward,
+                                    .input = input,
+                                    .evaluate = evaluate,
                                     .self = f,
                                     .clean_logits = TDO_NONE,
                                     .adversarial_logits = TDO_NONE};

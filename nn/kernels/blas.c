@@ -12,9 +12,16 @@
 #include "nn/kernels/blas.h"
 
 #include <cblas.h>
+#include <math.h>
 #include <string.h>
 
+#include "nn/base/memory.h"
 #include "nn/kernels/threads.h"
+
+/* OpenBLAS brings LAPACK along; its names follow Fortran's rules. */
+extern void dsyevd_(const char *what, const char *triangle, const blasint *n, double *a,
+                    const blasint *step, double *values, double *work, const blasint *works,
+                    blasint *iwork, const blasint *iworks, blasint *info);
 
 const char *tdo_blas_core(void)
 {
@@ -341,6 +348,43 @@ void tdo_blas_products(const struct tdo_blas_rows *a, const struct tdo_blas_rows
              (struct matrix){.at = b->at, .step = b->step, .transposed = true}, 0,
              (struct matrix){.at = out, .step = b->rows});
     tdo_threads_set(threads);
+}
+
+void tdo_blas_add_squares(const double *x, int64_t rows, int64_t n, double *sum)
+{
+    const int threads = take_one_thread();
+    cblas_dsyrk(CblasRowMajor, CblasUpper, CblasTrans, (blasint)n, (blasint)rows, 1, x,
+                (blasint)n, 1, sum, (blasint)n);
+    tdo_threads_set(threads);
+}
+
+tdo_err tdo_blas_eigen(int64_t n, double *a, double *values)
+{
+    /* by columns, the upper triangle is the lower one, and a column is our row */
+    const blasint size = (blasint)n, works = (blasint)(1 + 6 * n + 2 * n * n);
+    const blasint iworks = (blasint)(3 + 5 * n);
+    double *work = NULL;
+    blasint *iwork = NULL, info = 0;
+    tdo_err err = TDO_OK;
+    for (int64_t i = 0; i < n * n; i++) { /* LAPACK says nothing of a NaN */
+        if (i % n >= i / n && !isfinite(a[i])) {
+            return TDO_FAIL(TDO_ERR_NUMERIC, "a matrix of %lld rows holds %g at [%lld,%lld]",
+                            (long long)n, a[i], (long long)(i / n), (long long)(i % n));
+        }
+    }
+    TDO_GOTO(tdo_memory_new(works, &work));
+    TDO_GOTO(tdo_memory_new(iworks, &iwork));
+    const int threads = take_one_thread();
+    dsyevd_("V", "L", &size, a, &size, values, work, &works, iwork, &iworks, &info);
+    tdo_threads_set(threads);
+    if (info != 0) {
+        err = TDO_FAIL(TDO_ERR_NUMERIC, "no eigenvalues of a matrix of %lld rows (LAPACK: %d)",
+                       (long long)n, (int)info);
+    }
+done:
+    tdo_memory_free(&work);
+    tdo_memory_free(&iwork);
+    return err;
 }
 
 tdo_err tdo_blas_matmul(const struct tdo_call *call, struct tdo_kernel *kernel)

@@ -25,6 +25,14 @@ struct tdo_blas_rows {
 void tdo_blas_products(const struct tdo_blas_rows *a, const struct tdo_blas_rows *b, int64_t n,
                        float *out);
 
+/* sum += x' x, on one thread: the upper triangle, j >= i, of sum [n,n] alone. x [rows,n]. */
+void tdo_blas_add_squares(const double *x, int64_t rows, int64_t n, double *sum);
+
+/* Eigenvalues, ascending, and eigenvectors, as rows of a, of the symmetric a [n,n], whose upper
+ * triangle is read; on one thread. n < 2^14. Errors: TDO_ERR_MEMORY; TDO_ERR_NUMERIC when a
+ * holds a NaN or an infinity, or they are not found. Source: LAPACK, dsyevd. */
+TDO_MUST tdo_err tdo_blas_eigen(int64_t n, double *a, double *values);
+
 /* "Haswell", "SkylakeX": the kernels that OpenBLAS chose for this processor. Results of two cores
  * differ in their last bits. A static string. */
 const char *tdo_blas_core(void);

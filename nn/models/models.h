@@ -2,7 +2,7 @@
 #define TDO_MODELS_MODELS_H
 /* The table of architectures: one model = one file + one row of models.def.
  *
- * A network is an input layer, (pixel - mean) / std, and a model behind it. Pixels are in [0,1];
+ * A network is an input layer, such as (pixel - mean) / std, and a model behind it. Pixels are in [0,1];
  * the input layer belongs to the network, so noise and perturbations are always measured in
  * pixels before it. */
 #include "nn/layers.h"
@@ -12,8 +12,12 @@ struct tdo_model_spec {
     int classes;
     char shortcut; /* residual nets: 'A' (subsample and zero channels) or 'B' (projection) */
     double wide;   /* model.width: factor of all channel counts inside; 0 is 1 */
+    int depth;     /* model.depth: layers, in models that come in many depths; 0: the usual */
     int inputs;    /* numbers in mean and std: 0 (identity), 1, or channels */
     double mean[16], std[16];
+    /* The input layer takes off the mean training image (and `mean` is 0), evens out contrast,
+     * whitens: nn/models/input.h. */
+    bool mean_image, contrast, whiten;
 };
 
 /* A row of models.def. */
@@ -21,6 +25,7 @@ struct tdo_model {
     const char *name, *help, *cite;
     bool shortcut;    /* does it read spec->shortcut? */
     bool width;       /* does it read spec->wide? */
+    int depth;        /* the usual spec->depth, of the depths 6n + 4; 0: it has one depth */
     bool dropout;     /* has it dropout layers? */
     int64_t usual[3]; /* height, width, channels of the images it was made for */
     enum tdo_init weight_init, bias_init;
@@ -39,6 +44,12 @@ const struct tdo_model *tdo_model_find(const char *name); /* NULL if absent */
  * model leaves an error that names model.name or the data. */
 tdo_node tdo_model_build(struct tdo_build *b, const struct tdo_model *m,
                          const struct tdo_model_spec *spec, tdo_node pixels);
+
+/* The two parts of it: the input layer, and what is behind it. */
+tdo_node tdo_model_input(struct tdo_build *b, const struct tdo_model_spec *spec,
+                         tdo_node pixels);
+tdo_node tdo_model_behind(struct tdo_build *b, const struct tdo_model *m,
+                          const struct tdo_model_spec *spec, tdo_node x);
 
 /* A channel count times spec->wide: rounded to nearest, a half up; at least 1. For `build`. */
 int64_t tdo_model_channels(const struct tdo_model_spec *spec, int64_t channels);

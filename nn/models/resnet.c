@@ -43,21 +43,30 @@ static tdo_node basic_block(struct tdo_build *b, const char *prefix, tdo_node x,
     return tdo_layer_activation(b, tdo_op_add(b->g, y, x));
 }
 
-tdo_node tdo_resnet_build(struct tdo_build *b, tdo_node x, const struct tdo_model_spec *spec,
-                          int blocks)
+tdo_node tdo_resnet_stages(struct tdo_build *b, tdo_node x, const struct tdo_model_spec *spec,
+                           const struct tdo_resnet *r)
 {
-    const struct tdo_layer_conv stem = tdo_layer_square(3, 1, 1, false);
-    x = tdo_layer_activation(
-        b, norm_conv(b, "", "conv1", "bn1", x, tdo_model_channels(spec, 16), &stem));
-    for (int stage = 0; stage < 3; stage++) {
-        const int64_t channels = tdo_model_channels(spec, INT64_C(16) << stage);
-        for (int block = 0; block < blocks; block++) {
+    for (int stage = 0; stage < r->stages; stage++) {
+        const int64_t channels = tdo_model_channels(spec, r->channels << stage);
+        for (int block = 0; block < r->blocks; block++) {
             char prefix[32];
             snprintf(prefix, sizeof prefix, "layer%d.%d.", stage + 1, block);
             const int stride = stage > 0 && block == 0 ? 2 : 1;
-            x = basic_block(b, prefix, x, channels, stride, spec->shortcut);
+            x = basic_block(b, prefix, x, channels, stride, r->shortcut);
         }
     }
+    return x;
+}
+
+tdo_node tdo_resnet_build(struct tdo_build *b, tdo_node x, const struct tdo_model_spec *spec,
+                          int blocks)
+{
+    const struct tdo_resnet r = {
+        .stages = 3, .blocks = blocks, .channels = 16, .shortcut = spec->shortcut};
+    const struct tdo_layer_conv stem = tdo_layer_square(3, 1, 1, false);
+    x = tdo_layer_activation(
+        b, norm_conv(b, "", "conv1", "bn1", x, tdo_model_channels(spec, 16), &stem));
+    x = tdo_resnet_stages(b, x, spec, &r);
     b->weight_init = TDO_INIT_FAN_IN_UNIFORM;
     return tdo_layer_linear(b, "fc", tdo_layer_global_mean(b, x), spec->classes);
 }

@@ -3,6 +3,16 @@
 /* Residual networks for small images, shared by the rows of depth 6n+2. */
 #include "nn/models/models.h"
 
+/* Stages of basic blocks, named layer<stage>.<block>.{conv1,bn1,conv2,bn2,downsample}; each stage
+ * has twice the channels of the one before and halves the image. */
+struct tdo_resnet {
+    int stages, blocks; /* blocks a stage */
+    int64_t channels;   /* of the first stage, times spec->wide */
+    char shortcut;      /* 'A' or 'B' */
+};
+tdo_node tdo_resnet_stages(struct tdo_build *b, tdo_node x, const struct tdo_model_spec *spec,
+                           const struct tdo_resnet *r);
+
 /* Three stages of `blocks` basic blocks with 16, 32, 64 channels, times spec->wide. */
 tdo_node tdo_resnet_build(struct tdo_build *b, tdo_node x, const struct tdo_model_spec *spec,
                           int blocks);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""lenet, zcnn and resnet20 (shortcut A and B) in PyTorch, beside testudo's.
+"""Networks in PyTorch, beside testudo's.
 
     python3 tests/bench/torch_models.py golden > tests/nn/models/torch_logits.h
     python3 tests/bench/torch_models.py fixture tests/jobs
@@ -32,6 +32,8 @@ from safetensors.torch import load_file, load_model, save_file
 from torch.nn import functional as F
 
 TOLERANCE = 1e-4
+LAST = ("fc.weight", "fc1.weight", "fc2.weight", "conv5.weight", "cccp6.weight",
+        "classifier.fc3.weight", "classifier.6.weight")
 
 
 def numbers(seed, count):
@@ -150,39 +152,221 @@ class ResNet(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
-class Pixels(nn.Module):
-    """The input layer, (x - mean) / std, in front of a network: takes pixels in [0,1]."""
+class ConvNet(nn.Module):
+    """Deep Defense's CIFAR-10 net: pooling, then ReLU, behind the first convolution."""
 
-    def __init__(self, net, mean, std):
+    def __init__(self, colours=3):
         super().__init__()
-        self.net = net
-        self.register_buffer("mean", torch.tensor(mean or [0.0]).view(-1, 1, 1))
-        self.register_buffer("std", torch.tensor(std or [1.0]).view(-1, 1, 1))
+        self.conv1 = nn.Conv2d(colours, 32, 5, padding=2)
+        self.conv2 = nn.Conv2d(32, 32, 5, padding=2)
+        self.conv3 = nn.Conv2d(32, 64, 5, padding=2)
+        self.conv4, self.conv5 = nn.Conv2d(64, 64, 4), nn.Conv2d(64, 10, 1)
 
     def forward(self, x):
-        return self.net((x - self.mean) / self.std)
+        x = F.relu(F.max_pool2d(self.conv1(x), 2))
+        x = F.avg_pool2d(F.relu(self.conv2(x)), 2)
+        x = F.avg_pool2d(F.relu(self.conv3(x)), 2)
+        return self.conv5(F.relu(self.conv4(x))).flatten(1)
+
+
+class Nin(nn.Module):
+    """Network in network as Deep Defense has it."""
+
+    def __init__(self, colours=3):
+        super().__init__()
+        for name, before, after, kernel in (
+                ("conv1", colours, 192, 5), ("cccp1", 192, 160, 1), ("cccp2", 160, 96, 1),
+                ("conv2", 96, 192, 5), ("cccp3", 192, 192, 1), ("cccp4", 192, 192, 1),
+                ("conv3", 192, 192, 3), ("cccp5", 192, 192, 1), ("cccp6", 192, 10, 1)):
+            setattr(self, name, nn.Conv2d(before, after, kernel, padding=kernel // 2))
+
+    def forward(self, x):
+        x = F.relu(self.cccp2(F.relu(self.cccp1(F.relu(self.conv1(x))))))
+        x = F.max_pool2d(x, 2)
+        x = F.relu(self.cccp4(F.relu(self.cccp3(F.relu(self.conv2(x))))))
+        x = F.avg_pool2d(x, 2)
+        x = self.cccp6(F.relu(self.cccp5(F.relu(self.conv3(x)))))
+        return x.mean((2, 3))
+
+
+class MadryMnist(nn.Module):
+    """The network of the MNIST challenge."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 32, 5, padding=2)
+        self.conv2 = nn.Conv2d(32, 64, 5, padding=2)
+        self.fc1, self.fc2 = nn.Linear(7 * 7 * 64, 1024), nn.Linear(1024, 10)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        return self.fc2(F.relu(self.fc1(x.flatten(1))))
+
+
+class SmallCnn(nn.Module):
+    """TRADES' MNIST network, by its names."""
+
+    def __init__(self):
+        super().__init__()
+        self.feature_extractor, self.classifier = nn.Module(), nn.Module()
+        f, c = self.feature_extractor, self.classifier
+        f.conv1, f.conv2 = nn.Conv2d(1, 32, 3), nn.Conv2d(32, 32, 3)
+        f.conv3, f.conv4 = nn.Conv2d(32, 64, 3), nn.Conv2d(64, 64, 3)
+        c.fc1, c.fc2, c.fc3 = nn.Linear(1024, 200), nn.Linear(200, 200), nn.Linear(200, 10)
+
+    def forward(self, x):
+        f, c = self.feature_extractor, self.classifier
+        x = F.max_pool2d(F.relu(f.conv2(F.relu(f.conv1(x)))), 2)
+        x = F.max_pool2d(F.relu(f.conv4(F.relu(f.conv3(x)))), 2)
+        return c.fc3(F.relu(c.fc2(F.relu(c.fc1(x.flatten(1))))))
+
+
+class AlexNet(nn.Module):
+    """torchvision's, by its names; channels and units times width."""
+
+    def __init__(self, width=1, colours=3):
+        super().__init__()
+        a, b, c, d, units = (max(1, int(n * width + 0.5)) for n in (64, 192, 384, 256, 4096))
+
+        def part(i, before, after, kernel, stride, pad):
+            return [(str(i), nn.Conv2d(before, after, kernel, stride, pad)), (str(i + 1), nn.ReLU())]
+
+        layers = part(0, colours, a, 11, 4, 2) + [("2", nn.MaxPool2d(3, 2))]
+        layers += part(3, a, b, 5, 1, 2) + [("5", nn.MaxPool2d(3, 2))]
+        layers += part(6, b, c, 3, 1, 1) + part(8, c, d, 3, 1, 1) + part(10, d, d, 3, 1, 1)
+        self.features = nn.Sequential()
+        for name, layer in layers + [("12", nn.MaxPool2d(3, 2))]:
+            self.features.add_module(name, layer)
+        self.avgpool = nn.AdaptiveAvgPool2d((6, 6))
+        self.classifier = nn.Sequential(
+            nn.Dropout(), nn.Linear(d * 36, units), nn.ReLU(),
+            nn.Dropout(), nn.Linear(units, units), nn.ReLU(), nn.Linear(units, 10))
+
+    def forward(self, x):
+        return self.classifier(self.avgpool(self.features(x)).flatten(1))
+
+
+class ResNet18(nn.Module):
+    """torchvision's, by its names; channels times width."""
+
+    def __init__(self, width=1, colours=3):
+        super().__init__()
+        before = max(1, int(64 * width + 0.5))
+        self.conv1 = nn.Conv2d(colours, before, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(before)
+        for stage in range(4):
+            channels = max(1, int((64 << stage) * width + 0.5))
+            self.add_module(f"layer{stage + 1}", nn.Sequential(
+                Block(before, channels, 2 if stage else 1, "B"),
+                Block(channels, channels, 1, "B")))
+            before = channels
+        self.fc = nn.Linear(before, 10)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(x.mean((2, 3)))
+
+
+class WideBlock(nn.Module):
+    def __init__(self, before, channels, stride):
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(before)
+        self.conv1 = nn.Conv2d(before, channels, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.convShortcut = None
+        if before != channels:
+            self.convShortcut = nn.Conv2d(before, channels, 1, stride, bias=False)
+
+    def forward(self, x):
+        a = F.relu(self.bn1(x))
+        y = self.conv2(F.relu(self.bn2(self.conv1(a))))
+        return y + (self.convShortcut(a) if self.convShortcut else x)
+
+
+class WideResNet(nn.Module):
+    """Zagoruyko and Komodakis', by TRADES' names."""
+
+    def __init__(self, depth=28, width=10, colours=3):
+        super().__init__()
+        before = 16
+        self.conv1 = nn.Conv2d(colours, before, 3, 1, 1, bias=False)
+        for group in range(3):
+            channels = int((16 << group) * width + 0.5)
+            blocks = []
+            for block in range((depth - 4) // 6):
+                blocks.append(WideBlock(before, channels, 2 if group and block == 0 else 1))
+                before = channels
+            part = nn.Module()
+            part.layer = nn.Sequential(*blocks)
+            self.add_module(f"block{group + 1}", part)
+        self.bn1 = nn.BatchNorm2d(before)
+        self.fc = nn.Linear(before, 10)
+
+    def forward(self, x):
+        x = self.conv1(x)
+        for part in (self.block1, self.block2, self.block3):
+            x = part.layer(x)
+        return self.fc(F.relu(self.bn1(x)).mean((2, 3)))
+
+
+def twin(model, colours):
+    """The network of a model file's "model"."""
+    name = model["name"]
+    plain = {"lenet": LeNet, "zcnn": ZCnn, "madry_mnist": MadryMnist, "small_cnn": SmallCnn}
+    if name in plain:
+        return plain[name]()
+    if name in ("convnet", "nin"):
+        return (ConvNet if name == "convnet" else Nin)(colours)
+    if name in ("alexnet", "resnet18"):
+        return (AlexNet if name == "alexnet" else ResNet18)(model["width"], colours)
+    if name == "wrn":
+        return WideResNet(model["depth"], model["width"], colours)
+    if name.startswith("resnet"):
+        return ResNet(model["shortcut"], model["width"], colours, (int(name[6:]) - 2) // 6)
+    raise ValueError(f"no twin of {name}")
+
+
+class Pixels(nn.Module):
+    """The input layer in front of a network: takes pixels in [0,1]. (x - mean) / std, or by the
+    tensors mean, contrast and whiten of a model file, then / std."""
+
+    def __init__(self, net, mean, std, tensors=None):
+        super().__init__()
+        self.net, tensors = net, tensors or {}
+        image = tensors.get("input.mean", torch.tensor(mean or [0.0]).view(-1, 1, 1))
+        self.register_buffer("mean", image)
+        self.register_buffer("std", torch.tensor(std or [1.0]).view(-1, 1, 1))
+        self.register_buffer("contrast", tensors.get("input.contrast"))
+        self.register_buffer("whiten", tensors.get("input.whiten"))
+
+    def forward(self, x):
+        x = x - self.mean
+        if self.contrast is not None:
+            x = x - x.mean((1, 2, 3), keepdim=True)
+            deviation = x.flatten(1).std(1).view(-1, 1, 1, 1)
+            x = x * self.contrast / deviation.clamp(min=40 / 255)
+        if self.whiten is not None:
+            x = (x.flatten(1) @ self.whiten.T).view_as(x)
+        return self.net(x / self.std)
 
 
 def from_file(path):
     """Name and network, in evaluation mode and with no gradients of weights, of a model file that
-    testudo wrote: lenet, zcnn or a residual network, without defenses but brelu (zcnn)."""
+    testudo wrote: one of twin(), without defenses but brelu (zcnn)."""
     with safe_open(path, "pt") as f:
         about = json.loads(f.metadata()["testudo"])
     model, bounds = about["model"], [d for d in about["defense"] if d["name"] == "brelu"]
     name = model["name"]
-    if name == "zcnn":
-        net = ZCnn(bounds[0]["t"] if bounds else None)
-    elif bounds:
+    if bounds and name != "zcnn":
         raise ValueError(f"{path}: brelu is known of zcnn only")
-    elif name == "lenet":
-        net = LeNet()
-    elif name.startswith("resnet"):
-        net = ResNet(model["shortcut"], model["width"], about["data"]["channels"],
-                     (int(name[6:]) - 2) // 6)
-    else:
-        raise ValueError(f"{path}: no twin of {name}")
-    net.load_state_dict(load_file(path), strict=True)
-    return name, Pixels(net, about["input"]["mean"], about["input"]["std"]).eval() \
+    net = ZCnn(bounds[0]["t"]) if bounds else twin(model, about["data"]["channels"])
+    state = load_file(path)
+    tensors = {key: state.pop(key) for key in list(state) if key.startswith("input.")}
+    net.load_state_dict(state, strict=True)
+    return name, Pixels(net, about["input"]["mean"], about["input"]["std"], tensors).eval() \
         .requires_grad_(False)
 
 
@@ -232,7 +416,15 @@ def golden():
     tables = []
     for name, model, size, channels in (("lenet", LeNet(), 28, 1),
                                         ("resnet20_a", ResNet("A"), 32, 3),
-                                        ("resnet20_b", ResNet("B"), 32, 3)):
+                                        ("resnet20_b", ResNet("B"), 32, 3),
+                                        ("convnet", ConvNet(), 32, 3),
+                                        ("nin", Nin(), 32, 3),
+                                        ("madry_mnist", MadryMnist(), 28, 1),
+                                        ("small_cnn", SmallCnn(), 28, 1),
+                                        ("alexnet", AlexNet(1 / 32), 96, 3),
+                                        ("resnet18", ResNet18(1 / 8), 65, 3),
+                                        ("wrn_16_1", WideResNet(16, 1), 32, 3),
+                                        ("wrn_10_2", WideResNet(10, 2), 32, 3)):
         tables.append((name, logits(set_values(model), images(2, size, channels))))
     print_header(sys.stdout, "TDO_TESTS_TORCH_LOGITS_H", tables)
     return 0
@@ -280,7 +472,7 @@ class Check:
                 v.normal_(0, 0.1)
             elif name.endswith("running_var"):
                 v.uniform_(0.5, 1.5)
-            elif name.startswith("fc"):
+            elif name in LAST:
                 v.mul_(10)  # logits of size 1 to 10
         state = model.state_dict()
         if cast:
@@ -309,6 +501,19 @@ class Check:
                      f"model.file={path}")
 
 
+    def input_layer(self, name, *arguments):
+        """The tensors of an input layer, learnt from glyphs, do the same here."""
+        run = f"runs/input-{name}"
+        self.run("testudo", "train", "data.file=glyphs.h5", f"run.dir={run}", "train.steps=1",
+                 "train.lr=1e-3", "model.name=lenet", "model.mean_image=true", "model.std=0.5",
+                 *arguments)
+        path = f"{self.directory}/{run}/model.safetensors"
+        net = from_file(path)[1]
+        x = images(16, 28, 1)
+        self.compare(f"testudo to PyTorch, input layer {name}", logits(net, x), x,
+                     f"model.file={path}")
+
+
 def check(build="build/release"):
     torch.manual_seed(1)
     c = Check(build)
@@ -318,6 +523,15 @@ def check(build="build/release"):
     for shortcut in "AB":
         c.from_torch(f"resnet20 {shortcut}", ResNet(shortcut), 32, 3, "model.name=resnet20",
                      f"model.shortcut={shortcut}", mean=mean, std=std)
+    for name, model, size, channels, more in (
+            ("convnet", ConvNet(), 32, 3, ()), ("nin", Nin(), 32, 3, ()),
+            ("madry_mnist", MadryMnist(), 28, 1, ()), ("small_cnn", SmallCnn(), 28, 1, ()),
+            ("alexnet", AlexNet(), 224, 3, ()), ("alexnet", AlexNet(0.25), 256, 3, ("0.25",)),
+            ("resnet18", ResNet18(), 224, 3, ()), ("resnet18", ResNet18(), 32, 3, ()),
+            ("wrn", WideResNet(28, 10), 32, 3, ("10", "28"))):
+        options = [f"model.{key}={v}" for key, v in zip(("width", "depth"), more)]
+        c.from_torch(f"{name} {size}x{size} {' '.join(more)}", model, size, channels,
+                     f"model.name={name}", f"model.input={size},{size},{channels}", *options)
     for cast in (torch.float16, torch.bfloat16):
         c.from_torch(f"resnet20 B in {cast}", ResNet("B"), 32, 3, "model.name=resnet20",
                      mean=mean, std=std, cast=cast)
@@ -325,6 +539,14 @@ def check(build="build/release"):
           "import.train=1000", "import.test=100")
     c.to_torch("lenet", LeNet())
     c.to_torch("zcnn", ZCnn())
+    c.to_torch("madry_mnist", MadryMnist(), "train.lr=1e-4")  # else logits of size 200
+    c.to_torch("small_cnn", SmallCnn())
+    c.to_torch("nin", Nin(1))
+    c.to_torch("resnet18", ResNet18(0.25, 1), "model.width=0.25")
+    c.to_torch("wrn", WideResNet(16, 2, 1), "model.depth=16", "model.width=2")
+    c.input_layer("mean")
+    c.input_layer("contrast", "model.contrast=true")
+    c.input_layer("whiten", "model.contrast=true", "model.whiten=true")
     c.to_torch("resnet20a", ResNet("A", colours=1), "model.shortcut=A")
     c.to_torch("resnet20b", ResNet("B", colours=1))
     return 1 if c.failures else 0

@@ -258,7 +258,7 @@ static void make_foreign(void)
 {
     char *bytes = NULL;
     int64_t size = 0;
-    ASSERT_OK_FATAL(tdo_file_read(path, 1 << 20, &bytes, &size));
+    ASSERT_OK_FATAL(tdo_file_read(path, 1 << 24, &bytes, &size));
     char *key = strstr(bytes + 8, "\"testudo\"");
     CU_ASSERT_PTR_NOT_NULL_FATAL(key);
     memcpy(key, "\"another\"", 9);
@@ -280,6 +280,131 @@ static void the_last_layer_tells_the_classes_of_a_foreign_file(void)
     tdo_network_free(&n);
     must_refuse(path, &small_images, ARGUMENTS(NARROW, "model.shortcut=A", "model.classes=5"),
                 TDO_ERR_CONFIG, (const char *const[2]){"model.classes = 5", "7 classes"});
+    tdo_network_free(&written);
+    unlink(path);
+}
+
+/* A file that holds the network of these arguments, for 8x8x3 images in 7 classes. */
+static void write_network(const char *const *argument, struct tdo_network *n)
+{
+    tdo_config *c = config(argument);
+    open_scratch();
+    ASSERT_OK_FATAL(tdo_network_configure(c, &small_images, n));
+    for (int64_t i = 0; i < tdo_params_entries(n->params); i++) {
+        const struct tdo_param *e = tdo_params_at(n->params, i);
+        for (int64_t k = 0; e->kind == TDO_PARAM_FIXED && k < e->count; k++) {
+            tdo_params_values(n->params, i)[k] = (float)probe_number((uint32_t)i, k);
+        }
+    }
+    ASSERT_OK_FATAL(tdo_network_save(n, path));
+    tdo_config_free(&c);
+}
+
+static void must_come_back(const struct tdo_network *written, const char *const *argument)
+{
+    struct tdo_network n;
+    uint64_t hash[2];
+    ASSERT_OK_FATAL(open_with(tdo_network_open, path, NULL, argument, &n));
+    CU_ASSERT_TRUE(same_values(written, &n));
+    CU_ASSERT_EQUAL(n.spec.depth, written->spec.depth);
+    CU_ASSERT_EQUAL(n.spec.inputs, written->spec.inputs);
+    CU_ASSERT_EQUAL(n.spec.mean_image, written->spec.mean_image);
+    CU_ASSERT_EQUAL(n.spec.contrast, written->spec.contrast);
+    CU_ASSERT_EQUAL(n.spec.whiten, written->spec.whiten);
+    ASSERT_OK(tdo_network_hash(written, &hash[0]));
+    ASSERT_OK(tdo_network_hash(&n, &hash[1]));
+    CU_ASSERT_EQUAL(hash[0], hash[1]);
+    tdo_network_free(&n);
+}
+
+#define LEARNT "model.mean_image=true", "model.contrast=true", "model.whiten=true"
+
+static void a_learnt_input_layer_travels_in_the_file(void)
+{
+    struct tdo_network written;
+    uint64_t hash[2];
+    write_network(ARGUMENTS(NARROW, LEARNT, "model.std=0.5"), &written);
+    CU_ASSERT_STRING_EQUAL(tdo_params_at(written.params, 0)->name, "input.mean");
+    must_come_back(&written, ARGUMENTS("run.seed=1"));
+    must_come_back(&written, ARGUMENTS(NARROW, LEARNT, "model.std=0.5"));
+    must_refuse(path, NULL, ARGUMENTS("model.contrast=false"), TDO_ERR_CONFIG,
+                (const char *const[2]){"model.contrast = false", path});
+    must_refuse(path, NULL, ARGUMENTS("model.mean=0.5", "model.std=0.5"), TDO_ERR_CONFIG,
+                (const char *const[2]){"model.mean = (0.5)", path});
+    ASSERT_OK(tdo_network_hash(&written, &hash[0]));
+    tdo_params_values(written.params, 0)[0] += 1;
+    ASSERT_OK(tdo_network_hash(&written, &hash[1]));
+    CU_ASSERT_NOT_EQUAL(hash[0], hash[1]);
+    make_foreign();
+    must_refuse(path, &small_images, ARGUMENTS(NARROW), TDO_ERR_FORMAT,
+                (const char *const[2]){path, "tensor input.mean is unexpected"});
+    tdo_params_values(written.params, 0)[0] -= 1;
+    must_come_back(&written, ARGUMENTS(NARROW, LEARNT, "model.std=0.5", "model.input=8,8,3"));
+    tdo_network_free(&written);
+    unlink(path);
+}
+
+static void input_layers_that_contradict_themselves_are_refused(void)
+{
+    static const struct {
+        const char *argument[5], *says;
+    } bad[] = {
+        {{"model.name=mlp", "model.contrast=true"}, "model.contrast wants model.mean_image"},
+        {{"model.name=mlp", "model.whiten=true"}, "model.whiten wants model.mean_image"},
+        {{"model.name=mlp", "model.mean_image=true", "model.mean=0.5", "model.std=1"},
+         "model.mean and model.mean_image"},
+        {{"model.name=mlp", "model.std=1"}, "model.mean has 0 numbers"},
+        {{"model.name=mlp", "model.mean_image=true", "model.std=1,2"},
+         "model.std has 2 numbers"},
+        {{"model.name=wrn", "model.depth=30"}, "model.depth = 30: wrn comes in depths 6n + 4"},
+        {{"model.name=mlp", "model.depth=28"}, "model.depth = 28: mlp comes in one depth"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct tdo_network n;
+        tdo_config *c = config(bad[i].argument);
+        CU_ASSERT_EQUAL(tdo_network_configure(c, &small_images, &n), TDO_ERR_CONFIG);
+        CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, bad[i].says));
+        tdo_config_free(&c);
+    }
+}
+
+static void the_depth_travels_in_the_file(void)
+{
+    struct tdo_network written;
+    write_network(ARGUMENTS("model.name=wrn", "model.width=0.0625", "model.depth=16"),
+                  &written);
+    CU_ASSERT_EQUAL(written.spec.depth, 16);
+    must_come_back(&written, ARGUMENTS("run.seed=1"));
+    must_come_back(&written, ARGUMENTS("model.depth=16"));
+    must_refuse(path, NULL, ARGUMENTS("model.depth=28"), TDO_ERR_CONFIG,
+                (const char *const[2]){"model.depth = 28", "has depth 16"});
+    tdo_json *model = NULL;
+    CU_ASSERT_TRUE_FATAL(tdo_json_get(written.description, "model", &model));
+    static const int64_t bad[] = {17, 4, 520, -2, INT64_MAX - 3};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        tdo_json_set_int(model, "depth", bad[i]);
+        ASSERT_OK(tdo_network_save(&written, path));
+        must_refuse(path, NULL, ARGUMENTS("run.seed=1"), TDO_ERR_FORMAT,
+                    (const char *const[2]){path, "no depth of wrn"});
+    }
+    tdo_json_remove(model, "depth");
+    ASSERT_OK(tdo_network_save(&written, path));
+    must_refuse(path, NULL, ARGUMENTS("run.seed=1"), TDO_ERR_FORMAT,
+                (const char *const[2]){path, "no depth of wrn"});
+    tdo_json_free(&model);
+    tdo_network_free(&written);
+    unlink(path);
+}
+
+/* nin ends with a convolution. */
+static void a_convolution_at_the_end_tells_the_classes_too(void)
+{
+    struct tdo_network written, n;
+    write_network(ARGUMENTS("model.name=nin"), &written);
+    make_foreign();
+    ASSERT_OK_FATAL(open_with(tdo_network_open, path, NULL, ARGUMENTS("model.name=nin"), &n));
+    CU_ASSERT_EQUAL(n.spec.classes, 7);
+    CU_ASSERT_TRUE(same_values(&written, &n));
+    tdo_network_free(&n);
     tdo_network_free(&written);
     unlink(path);
 }
@@ -309,6 +434,12 @@ CU_TestInfo suite_tests[] = {
      training_starts_with_the_defenses_of_the_config},
     {"the last layer tells the classes of a foreign file",
      the_last_layer_tells_the_classes_of_a_foreign_file},
+    {"a learnt input layer travels in the file", a_learnt_input_layer_travels_in_the_file},
+    {"input layers and depths that contradict themselves are refused",
+     input_layers_that_contradict_themselves_are_refused},
+    {"the depth travels in the file", the_depth_travels_in_the_file},
+    {"a convolution at the end tells the classes too",
+     a_convolution_at_the_end_tells_the_classes_too},
     {"a value that is not finite is refused", a_value_that_is_not_finite_is_refused},
     CU_TEST_INFO_NULL,
 };

@@ -274,6 +274,57 @@ static void hooks_reach_into_every_layer(void)
     end(&m);
 }
 
+/* PyTorch's windows: 7 places in 3 parts, 5 in 2, 1 in 2, and 4 in 2, where nothing overlaps. */
+static void parts_of_an_image_have_their_means(void)
+{
+    static const struct {
+        int size[2], out[2], window[2][3][2];
+    } cases[] = {{{7, 5}, {3, 2}, {{{0, 3}, {2, 5}, {4, 7}}, {{0, 3}, {2, 5}}}},
+                 {{1, 4}, {2, 2}, {{{0, 1}, {0, 1}}, {{0, 2}, {2, 4}}}}};
+    for (int k = 0; k < 2; k++) {
+        const int *size = cases[k].size, *out = cases[k].out;
+        struct made m;
+        begin(&m, TDO_NORM_RUNNING);
+        tdo_node x = tdo_op_input(m.g, "x", TDO_SHAPE(1, size[0], size[1], 2));
+        tdo_node y = tdo_layer_avgpool_to(&m.b, x, out);
+        CU_ASSERT_EQUAL_FATAL(probe_count(m.g, y), (int64_t)out[0] * out[1] * 2);
+        double *got = probe_values(m.g, 1, &y, FAST, NULL), want[12];
+        for (int i = 0; i < out[0] * out[1] * 2; i++) {
+            const int *row = cases[k].window[0][i / 2 / out[1]];
+            const int *column = cases[k].window[1][i / 2 % out[1]];
+            want[i] = 0;
+            for (int r = row[0]; r < row[1]; r++) {
+                for (int c = column[0]; c < column[1]; c++) {
+                    want[i] += probe_number(1, (r * size[1] + c) * 2 + i % 2);
+                }
+            }
+            want[i] /= (row[1] - row[0]) * (column[1] - column[0]);
+        }
+        CU_ASSERT_TRUE(probe_gap((int64_t)out[0] * out[1] * 2, got, want) <= 1e-6);
+        free(got);
+        end(&m);
+    }
+}
+
+static void average_pooling_takes_the_mean_of_windows(void)
+{
+    struct made m;
+    begin(&m, TDO_NORM_RUNNING);
+    tdo_node x = tdo_op_input(m.g, "x", TDO_SHAPE(1, 5, 4, 1)); /* the last row is left over */
+    tdo_node y = tdo_layer_avgpool(&m.b, x, 2, 2);
+    CU_ASSERT_EQUAL_FATAL(probe_count(m.g, y), 4);
+    double *got = probe_values(m.g, 1, &y, FAST, NULL), want[4];
+    for (int i = 0; i < 4; i++) {
+        const int at = i / 2 * 8 + i % 2 * 2;
+        want[i] = (probe_number(1, at) + probe_number(1, at + 1) + probe_number(1, at + 4) +
+                   probe_number(1, at + 5)) /
+                  4;
+    }
+    CU_ASSERT_TRUE(probe_gap(4, got, want) <= 1e-6);
+    free(got);
+    end(&m);
+}
+
 static void a_layer_on_the_wrong_shape_is_named(void)
 {
     const struct tdo_layer_conv spec = tdo_layer_square(3, 1, 1, true);
@@ -301,6 +352,9 @@ CU_TestInfo suite_tests[] = {
     {"linear is a matrix product", linear_is_a_matrix_product},
     {"flatten puts channels first", flatten_puts_channels_first},
     {"global mean is the mean", global_mean_is_the_mean},
+    {"average pooling takes the mean of windows", average_pooling_takes_the_mean_of_windows},
+    {"parts of an image have their means, overlapping as PyTorch's do",
+     parts_of_an_image_have_their_means},
     {"batch norm with running statistics is its formula, folded or not",
      running_batch_norm_is_its_formula},
     {"batch statistics ignore padding rows", batch_statistics_ignore_padding_rows},

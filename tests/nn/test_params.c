@@ -35,6 +35,10 @@ static void each_law_has_its_moments(void)
         {TDO_INIT_FAN_IN_UNIFORM, 0, sqrt(1.0 / 50), sqrt(1.0 / 150)},
         {TDO_INIT_GLOROT_UNIFORM, 0, sqrt(6.0 / 150), sqrt(2.0 / 150)},
         {TDO_INIT_KAIMING_NORMAL, 0, 0, sqrt(2.0 / 100)},
+        {TDO_INIT_KAIMING_IN, 0, 0, sqrt(2.0 / 50)},
+        /* 1 - 4 phi(2) / (2 Phi(2) - 1) is the variance of a normal law cut off at 2 */
+        {TDO_INIT_TRUNCATED, 0, 0.2, 0.1 * sqrt(0.7737413)},
+        {TDO_INIT_TENTH, (double)0.1F, 0, 0},
     };
     for (size_t k = 0; k < sizeof laws / sizeof *laws; k++) {
         tdo_params *p = one(laws[k].init, 3);
@@ -91,7 +95,7 @@ static void entries_lie_one_after_the_other(void)
         snprintf(name, sizeof name, "p%d", i);
         const struct tdo_param e = {.name = name,
                                     .shape = TDO_SHAPE(i + 1, 2),
-                                    .kind = i % 3 ? TDO_PARAM_WEIGHT : TDO_PARAM_BUFFER};
+                                    .kind = (enum tdo_param_kind)(i % TDO_PARAM_KINDS)};
         ASSERT_OK_FATAL(tdo_params_add(p, &e, &index));
         CU_ASSERT_EQUAL(index, i);
         ASSERT_OK_FATAL(tdo_params_add(p, &e, &index)); /* found again */
@@ -110,6 +114,7 @@ static void entries_lie_one_after_the_other(void)
     CU_ASSERT_EQUAL(tdo_params_entries(p), 100);
     CU_ASSERT_EQUAL(tdo_params_count(p, TDO_PARAM_WEIGHT), at[TDO_PARAM_WEIGHT]);
     CU_ASSERT_EQUAL(tdo_params_count(p, TDO_PARAM_BUFFER), at[TDO_PARAM_BUFFER]);
+    CU_ASSERT_EQUAL(tdo_params_count(p, TDO_PARAM_FIXED), at[TDO_PARAM_FIXED]);
     CU_ASSERT_EQUAL(tdo_params_find(p, "p57"), 57);
     CU_ASSERT_EQUAL(tdo_params_find(p, "p100"), -1);
     tdo_params_free(&p);

@@ -9,8 +9,8 @@ inner = ( { name = "pgd"; eps = 0.1; steps = 3; keep = "last"; },
           { name = "pgd"; eps = 0.1; steps = 2; loss = "kl"; start = "normal"; keep = "last"; },
           { name = "fgsm"; eps = 0.2; label = "predicted"; }, { name = "vat"; eps = 1; } );
 C
-# The inner attack of a row, where it is not the first.
-declare -A more=([trades]=defense.0.inner=1 [vat]=defense.0.inner=3)
+# What a row needs besides: an inner attack that is not the first, smaller steps.
+declare -A more=([trades]=defense.0.inner=1 [vat]=defense.0.inner=3 [deep_defense]=train.clip=1)
 
 # train_row <directory> <ranks> <arguments...>
 train_row() {

@@ -373,6 +373,43 @@ static void sums_over_any_axes_are_the_plain_loop(void)
     }
 }
 
+/* Second moments of rows against plain loops; then A V' = V' diag(d) and V V' = 1 of their matrix,
+ * and a NaN has no eigenvalues. */
+static void eigenvectors_are_what_they_are_called(void)
+{
+    enum { SIZE = 37, MOMENTS = 50 };
+    static double x[MOMENTS * SIZE], a[SIZE * SIZE], v[SIZE * SIZE], d[SIZE];
+    double worst = 0;
+    for (int i = 0; i < MOMENTS * SIZE; i++) {
+        x[i] = probe_number(1, i);
+    }
+    tdo_blas_add_squares(x, MOMENTS / 2, SIZE, v);
+    tdo_blas_add_squares(x + MOMENTS / 2 * SIZE, MOMENTS / 2, SIZE, v);
+    for (int i = 0; i < SIZE * SIZE; i++) {
+        for (int r = 0; r < MOMENTS; r++) {
+            a[i] += x[r * SIZE + i / SIZE] * x[r * SIZE + i % SIZE];
+        }
+        worst = fmax(worst, i % SIZE < i / SIZE ? fabs(v[i]) : fabs(v[i] - a[i]));
+    }
+    CU_ASSERT_TRUE(worst <= 1e-12); /* 0 below the diagonal */
+    ASSERT_OK_FATAL(tdo_blas_eigen(SIZE, v, d));
+    for (int i = 0; i < SIZE; i++) {
+        CU_ASSERT_TRUE(i == 0 || d[i] >= d[i - 1]);
+        for (int k = 0; k < SIZE; k++) {
+            double product = 0, scalar = 0;
+            for (int j = 0; j < SIZE; j++) {
+                product += a[k * SIZE + j] * v[i * SIZE + j];
+                scalar += v[k * SIZE + j] * v[i * SIZE + j];
+            }
+            worst = fmax(worst, fabs(product - d[i] * v[i * SIZE + k]));
+            worst = fmax(worst, fabs(scalar - (i == k)));
+        }
+    }
+    CU_ASSERT_TRUE(worst <= 1e-12);
+    a[1] = (double)NAN;
+    CU_ASSERT_EQUAL(tdo_blas_eigen(SIZE, a, d), TDO_ERR_NUMERIC);
+}
+
 CU_TestInfo suite_tests[] = {
     {"convolutions and their gradients agree", convolutions_and_their_gradients_agree},
     {"OpenBLAS convolutions and their gradients agree", convolutions_by_name_agree},
@@ -382,6 +419,7 @@ CU_TestInfo suite_tests[] = {
     {"poolings and their gradients agree", poolings_and_their_gradients_agree},
     {"batch norm and its gradients agree", batch_norm_and_its_gradients_agree},
     {"pointwise programs agree", programs_agree},
+    {"eigenvectors are what they are called", eigenvectors_are_what_they_are_called},
     {"sums and the rest agree", sums_and_the_rest_agree},
     {"sums over any axes are the plain loop", sums_over_any_axes_are_the_plain_loop},
     CU_TEST_INFO_NULL,

@@ -1,5 +1,5 @@
-/* Our logits are PyTorch's: lenet and resnet20 (both shortcuts, evaluation mode with running
- * statistics that are not trivial) on weights and images that both sides compute from a hash.
+/* Our logits are PyTorch's: evaluation mode with running statistics that are not trivial, on
+ * weights and images that both sides compute from a hash.
  * torch_logits.h was written by tests/bench/torch_models.py. */
 #include <math.h>
 #include <stdio.h>
@@ -49,14 +49,12 @@ static void set_values(tdo_params *params)
     }
 }
 
-static void compare(const char *model, char shortcut, int64_t size, int64_t channels,
-                    const double want[2][10])
+enum { LARGEST = 96 * 96 * 3 };
+static double pixels[2 * LARGEST];
+
+static void compare(const char *model, struct tdo_model_spec spec, const double want[2][10])
 {
-    const struct tdo_model_spec spec = {.height = size,
-                                        .width = size,
-                                        .channels = channels,
-                                        .classes = 10,
-                                        .shortcut = shortcut};
+    spec.classes = 10;
     tdo_graph *g = NULL;
     tdo_params *params = NULL;
     ASSERT_OK_FATAL(tdo_graph_new(&g));
@@ -66,11 +64,12 @@ static void compare(const char *model, char shortcut, int64_t size, int64_t chan
                           .norm = TDO_NORM_RUNNING,
                           .row_weights = TDO_NONE,
                           .keys = TDO_NONE};
-    tdo_node x = tdo_op_input(g, "x", TDO_SHAPE(2, size, size, channels));
+    tdo_node x = tdo_op_input(g, "x", TDO_SHAPE(2, spec.height, spec.width, spec.channels));
+    CU_ASSERT_FATAL(spec.height * spec.width * spec.channels <= LARGEST);
     tdo_node z = tdo_model_build(&b, tdo_model_find(model), &spec, x);
     set_values(params);
     for (enum arithmetic how = F64; how < ARITHMETICS; how++) {
-        double got[2][10], pixels[2 * 32 * 32 * 3], worst = 0;
+        double got[2][10], worst = 0;
         const int64_t n = probe_count(g, x);
         for (int64_t i = 0; i < n; i++) {
             pixels[i] = probe_number(7, i) * 0.5 + 0.5;
@@ -83,7 +82,7 @@ static void compare(const char *model, char shortcut, int64_t size, int64_t chan
             worst = fmax(worst, fabs(got[i / 10][i % 10] - want[i / 10][i % 10]));
         }
         if (!(worst <= (how == F64 ? 1e-9 : tolerance))) {
-            printf("%s %c, %s: off by %.1e\n", model, shortcut, arithmetic_name[how], worst);
+            printf("%s, %s: off by %.1e\n", model, arithmetic_name[how], worst);
         }
         CU_ASSERT_TRUE(worst <= (how == F64 ? 1e-9 : tolerance));
         tdo_plan_free(&p);
@@ -92,24 +91,66 @@ static void compare(const char *model, char shortcut, int64_t size, int64_t chan
     tdo_graph_free(&g);
 }
 
+static const struct tdo_model_spec grey = {.height = 28, .width = 28, .channels = 1};
+static const struct tdo_model_spec colour = {.height = 32, .width = 32, .channels = 3};
+
 static void lenet_agrees(void)
 {
-    compare("lenet", 'A', 28, 1, torch_lenet);
+    compare("lenet", grey, torch_lenet);
 }
 
-static void resnet20_with_shortcut_a_agrees(void)
+static void resnet20_agrees(void)
 {
-    compare("resnet20", 'A', 32, 3, torch_resnet20_a);
+    struct tdo_model_spec spec = colour;
+    spec.shortcut = 'A';
+    compare("resnet20", spec, torch_resnet20_a);
+    spec.shortcut = 'B';
+    compare("resnet20", spec, torch_resnet20_b);
 }
 
-static void resnet20_with_shortcut_b_agrees(void)
+static void nets_of_deep_defense_agree(void)
 {
-    compare("resnet20", 'B', 32, 3, torch_resnet20_b);
+    compare("convnet", colour, torch_convnet);
+    compare("nin", colour, torch_nin);
+}
+
+static void mnist_nets_of_adversarial_training_agree(void)
+{
+    compare("madry_mnist", grey, torch_madry_mnist);
+    compare("small_cnn", grey, torch_small_cnn);
+}
+
+static void alexnet_agrees(void)
+{
+    struct tdo_model_spec spec = {.height = 96, .width = 96, .channels = 3, .wide = 0.03125};
+    compare("alexnet", spec, torch_alexnet);
+}
+
+static void resnet18_agrees(void)
+{
+    struct tdo_model_spec spec = {.height = 65, .width = 65, .channels = 3, .wide = 0.125};
+    compare("resnet18", spec, torch_resnet18);
+}
+
+static void wrn_agrees(void)
+{
+    struct tdo_model_spec spec = colour;
+    spec.depth = 16;
+    spec.wide = 1; /* the first group has no shortcut */
+    compare("wrn", spec, torch_wrn_16_1);
+    spec.depth = 10;
+    spec.wide = 2;
+    compare("wrn", spec, torch_wrn_10_2);
 }
 
 CU_TestInfo suite_tests[] = {
     {"lenet gives PyTorch's logits", lenet_agrees},
-    {"resnet20 with shortcut A gives PyTorch's logits", resnet20_with_shortcut_a_agrees},
-    {"resnet20 with shortcut B gives PyTorch's logits", resnet20_with_shortcut_b_agrees},
+    {"resnet20 gives PyTorch's logits with both shortcuts", resnet20_agrees},
+    {"convnet and nin give PyTorch's logits", nets_of_deep_defense_agree},
+    {"madry_mnist and small_cnn give PyTorch's logits",
+     mnist_nets_of_adversarial_training_agree},
+    {"alexnet gives PyTorch's logits", alexnet_agrees},
+    {"resnet18 gives PyTorch's logits", resnet18_agrees},
+    {"wrn gives PyTorch's logits, with and without a shortcut in its first group", wrn_agrees},
     CU_TEST_INFO_NULL,
 };

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "nn/losses.h"
-#include "nn/models/models.h"
+#include "nn/models/input.h"
 #include "tests/nn/support.h"
 
 const char suite_name[] = "models";
@@ -83,9 +83,11 @@ static void derive(struct trained *t)
         out[3 + 2 * i] = t->g2[i];
     }
     ASSERT_OK_FATAL(tdo_params_init(t->params, 5));
-    for (int64_t i = 0; i < tdo_params_entries(t->params); i++) { /* no vector at its start */
+    for (int64_t i = 0; i < tdo_params_entries(t->params);
+         i++) { /* nothing that starts at 0 or 1 stays there */
         const struct tdo_param *e = tdo_params_at(t->params, i);
-        for (int64_t k = 0; e->shape.rank == 1 && k < e->count; k++) {
+        const bool zero = e->shape.rank == 1 || e->init == TDO_INIT_ZERO;
+        for (int64_t k = 0; zero && k < e->count; k++) {
             tdo_params_values(t->params, i)[k] += (float)(0.2 * probe_number(90, i * 1000 + k));
         }
     }
@@ -222,7 +224,7 @@ static void try_group(struct trained *t, int group, int groups, const float *old
 }
 
 /* How a model is checked: on images of size x size, in so many groups, at which width,
- * moving about so many elements of a tensor. */
+ * moving about so many elements of a tensor. One of many depths: at the least. */
 struct sample {
     const char *name;
     int64_t size;
@@ -230,7 +232,8 @@ struct sample {
     double wide, moves;
 };
 
-static void check(const char *name, char shortcut, const struct sample *how)
+/* learnt: behind an input layer of mean image, contrast and whitening. */
+static void check(const char *name, char shortcut, const struct sample *how, bool learnt)
 {
     const struct tdo_model_spec spec = {.height = how->size,
                                         .width = how->size,
@@ -238,9 +241,13 @@ static void check(const char *name, char shortcut, const struct sample *how)
                                         .classes = 3,
                                         .shortcut = shortcut,
                                         .wide = how->wide,
+                                        .depth = 10,
                                         .inputs = 1,
-                                        .mean = {0.2},
-                                        .std = {0.5}};
+                                        .mean = {learnt ? 0 : 0.2},
+                                        .std = {0.5},
+                                        .mean_image = learnt,
+                                        .contrast = learnt,
+                                        .whiten = learnt};
     const int groups = how->groups;
     struct trained t;
     struct score s = {.worst = {0, 0}};
@@ -279,16 +286,23 @@ static void every_gradient_agrees_with_central_differences(void)
                                           {"resnet32", 8, 2, 0.125, 4},
                                           {"resnet44", 8, 2, 0.125, 2},
                                           {"resnet56", 8, 3, 0.125, 0.5},
-                                          {"resnet110", 8, 2, 0.25, 1}};
+                                          {"resnet110", 8, 2, 0.25, 1},
+                                          {"nin", 8, 2, 1, 2},
+                                          {"madry_mnist", 8, 2, 1, 8},
+                                          {"small_cnn", 16, 2, 1, 8},
+                                          {"alexnet", 63, 2, 0.03125, 4},
+                                          {"resnet18", 32, 2, 0.0625, 2},
+                                          {"wrn", 8, 2, 0.25, 4}};
+    check("mlp", 'A', &small[0], true);
     for (int i = 0; tdo_model_table[i]; i++) {
         const struct tdo_model *m = tdo_model_table[i];
         struct sample how = {m->name, 32, 2, 1, 8};
         for (size_t k = 0; k < sizeof small / sizeof *small; k++) {
             how = strcmp(m->name, small[k].name) == 0 ? small[k] : how;
         }
-        check(m->name, 'A', &how);
+        check(m->name, 'A', &how, false);
         if (m->shortcut) {
-            check(m->name, 'B', &how);
+            check(m->name, 'B', &how, false);
         }
     }
 }
@@ -306,6 +320,22 @@ static int64_t wide_count_of(const char *name, char shortcut, int64_t size, int6
                                         .wide = wide};
     struct trained t;
     start(&t, tdo_model_find(name), &spec, TDO_NORM_RUNNING);
+    const int64_t n = tdo_params_count(t.params, TDO_PARAM_WEIGHT);
+    stop(&t);
+    return n;
+}
+
+static int64_t deep_count_of(const char *name, int classes, int depth, double wide)
+{
+    const struct tdo_model *m = tdo_model_find(name);
+    const struct tdo_model_spec spec = {.height = m->usual[0],
+                                        .width = m->usual[1],
+                                        .channels = m->usual[2],
+                                        .classes = classes,
+                                        .depth = depth,
+                                        .wide = wide};
+    struct trained t;
+    start(&t, m, &spec, TDO_NORM_RUNNING);
     const int64_t n = tdo_params_count(t.params, TDO_PARAM_WEIGHT);
     stop(&t);
     return n;
@@ -330,6 +360,31 @@ static void parameter_counts_are_the_published_ones(void)
                     3 * 4096 + 64 + 295040 + 8256 + 36928 + 8320 + 5130);
     /* torchvision's features (vgg16_bn, 14723136), and 512 10 + 10 */
     CU_ASSERT_EQUAL(count_of("vgg16", 'A', 32, 3), 14723136 + 5130);
+    CU_ASSERT_EQUAL(count_of("convnet", 'A', 32, 3), 145578);
+    CU_ASSERT_EQUAL(count_of("nin", 'A', 32, 3), 966986);
+    /* 25 32 + 32, 25 32 64 + 64, 49 64 1024 + 1024, 1024 10 + 10 */
+    CU_ASSERT_EQUAL(count_of("madry_mnist", 'A', 28, 1), 832 + 51264 + 3212288 + 10250);
+    /* 9 32 + 32, 9 32 32 + 32, 9 32 64 + 64, 9 64 64 + 64; 1024 200 + 200, ... */
+    CU_ASSERT_EQUAL(count_of("small_cnn", 'A', 28, 1),
+                    320 + 9248 + 18496 + 36928 + 205000 + 40200 + 2010);
+    /* torchvision, 1000 classes */
+    CU_ASSERT_EQUAL(deep_count_of("alexnet", 1000, 0, 1), 61100840);
+    CU_ASSERT_EQUAL(deep_count_of("resnet18", 1000, 0, 1), 11689512);
+}
+
+/* Zagoruyko and Komodakis 2016, table 4, in millions: 2.7 (16-4), 8.9 (40-4), 11.0 (16-8), 36.5
+ * (28-10); 34-10: six blocks more, 2 (9 c c + 2 c) each. */
+static void wide_residual_networks_have_the_published_sizes(void)
+{
+    const int64_t twenty_eight = deep_count_of("wrn", 10, 28, 10), c = 160;
+    const int64_t more = 2 * (9 * (c * c + 4 * c * c + 16 * c * c) + 2 * (c + 2 * c + 4 * c));
+    CU_ASSERT_EQUAL(twenty_eight, 36479194);
+    CU_ASSERT_EQUAL(deep_count_of("wrn", 10, 34, 10), twenty_eight + more);
+    CU_ASSERT_EQUAL(deep_count_of("wrn", 10, 34, 10), 46160474);
+    CU_ASSERT_EQUAL(deep_count_of("wrn", 10, 16, 4), 2748890);
+    CU_ASSERT_EQUAL(deep_count_of("wrn", 10, 0, 10), twenty_eight);
+    CU_ASSERT_TRUE(llabs(deep_count_of("wrn", 10, 40, 4) - 8900000) <= 50000);
+    CU_ASSERT_TRUE(llabs(deep_count_of("wrn", 10, 16, 8) - 11000000) <= 50000);
 }
 
 /* He et al. 2016, table 6, and the sizes of one more block a stage: 2 (9 c c + 2 c). */
@@ -361,9 +416,13 @@ static void width_multiplies_channels(void)
     CU_ASSERT_EQUAL(tdo_model_channels(&none, 64), 64);
     for (int i = 0; tdo_model_table[i]; i++) { /* the flag says who reads it */
         const struct tdo_model *m = tdo_model_table[i];
+        const int64_t c = m->usual[2], size = m->usual[0];
         const bool reads =
-            wide_count_of(m->name, 'A', 32, 3, 0.5) != count_of(m->name, 'A', 32, 3);
+            wide_count_of(m->name, 'A', size, c, 0.5) != count_of(m->name, 'A', size, c);
         CU_ASSERT_EQUAL(reads, m->width);
+        const bool deep =
+            deep_count_of(m->name, 10, 10, 1) != deep_count_of(m->name, 10, 16, 1);
+        CU_ASSERT_EQUAL(deep, m->depth > 0);
     }
 }
 
@@ -426,6 +485,72 @@ static void state_dict_of_resnet20_is_pytorch_s(void)
         }
         stop(&t);
     }
+}
+
+/* Names of all weights and buffers, with spaces between them; norms in the short form name.*. */
+static void must_have_names(const char *model, int depth, const char *want)
+{
+    const struct tdo_model *m = tdo_model_find(model);
+    const struct tdo_model_spec spec = {.height = m->usual[0],
+                                        .width = m->usual[1],
+                                        .channels = m->usual[2],
+                                        .classes = 10,
+                                        .depth = depth,
+                                        .wide = m->width ? 0.0625 : 1};
+    static const char *const norm[] = {".weight", ".bias", ".running_mean", ".running_var"};
+    struct trained t;
+    int64_t at = 0;
+    start(&t, m, &spec, TDO_NORM_BATCH);
+    while (*want) {
+        const int n = (int)strcspn(want, " ");
+        const bool all = want[n - 1] == '*';
+        for (int part = 0; part < (all ? 4 : 1); part++) {
+            char name[96];
+            snprintf(name, sizeof name, "%.*s%s", all ? n - 2 : n, want, all ? norm[part] : "");
+            CU_ASSERT_FATAL(at < tdo_params_entries(t.params));
+            CU_ASSERT_STRING_EQUAL(tdo_params_at(t.params, at++)->name, name);
+        }
+        want += n + (want[n] == ' ');
+    }
+    CU_ASSERT_EQUAL(at, tdo_params_entries(t.params));
+    stop(&t);
+}
+
+#define LAYER(name)     name ".weight " name ".bias "
+#define BLOCK(name)     name ".conv1.weight " name ".bn1.* " name ".conv2.weight " name ".bn2.* "
+#define PROJECTED(name) BLOCK(name) name ".downsample.0.weight " name ".downsample.1.* "
+#define WIDE(name)      name ".bn1.* " name ".conv1.weight " name ".bn2.* " name ".conv2.weight "
+
+static void state_dicts_have_their_authors_names(void)
+{
+    must_have_names("convnet", 0,
+                    LAYER("conv1") LAYER("conv2") LAYER("conv3") LAYER("conv4") LAYER("conv5"));
+    must_have_names("nin", 0,
+                    LAYER("conv1") LAYER("cccp1") LAYER("cccp2") LAYER("conv2") LAYER("cccp3")
+                        LAYER("cccp4") LAYER("conv3") LAYER("cccp5") LAYER("cccp6"));
+    must_have_names("madry_mnist", 0, LAYER("conv1") LAYER("conv2") LAYER("fc1") LAYER("fc2"));
+    must_have_names("small_cnn", 0,
+                    LAYER("feature_extractor.conv1") LAYER("feature_extractor.conv2")
+                        LAYER("feature_extractor.conv3") LAYER("feature_extractor.conv4")
+                            LAYER("classifier.fc1") LAYER("classifier.fc2")
+                                LAYER("classifier.fc3"));
+    must_have_names("alexnet", 0,
+                    LAYER("features.0") LAYER("features.3") LAYER("features.6")
+                        LAYER("features.8") LAYER("features.10") LAYER("classifier.1")
+                            LAYER("classifier.4") LAYER("classifier.6"));
+    must_have_names("resnet18", 0,
+                    "conv1.weight bn1.* " BLOCK("layer1.0") BLOCK("layer1.1")
+                        PROJECTED("layer2.0") BLOCK("layer2.1") PROJECTED("layer3.0")
+                            BLOCK("layer3.1") PROJECTED("layer4.0") BLOCK("layer4.1")
+                                LAYER("fc"));
+    /* widened to 1, 2, 4 channels, so that every group begins with a shortcut */
+    must_have_names(
+        "wrn", 16,
+        "conv1.weight " WIDE("block1.layer.0") "block1.layer.0.convShortcut.weight " WIDE(
+            "block1.layer.1")
+            WIDE("block2.layer.0") "block2.layer.0.convShortcut.weight " WIDE("block2.layer.1")
+                WIDE("block3.layer.0") "block3.layer.0.convShortcut.weight " WIDE(
+                    "block3.layer.1") "bn1.* " LAYER("fc"));
 }
 
 static void batch_mode_reports_every_norm(void)
@@ -493,6 +618,108 @@ static void the_input_layer_normalises(void)
     tdo_graph_free(&g);
 }
 
+enum { SIDE = 3, COLOURS = 2, NUMBERS = SIDE * SIDE * COLOURS };
+
+/* The formula of the input layer, on one image in the order [C,H,W]. */
+static void learnt_formula(const struct tdo_model_spec *spec, const float *mean, float wanted,
+                           const float *w, const double *x, double *y)
+{
+    double d[NUMBERS], sum = 0, squares = 0;
+    for (int i = 0; i < NUMBERS; i++) {
+        d[i] = x[i] - (double)mean[i];
+        sum += d[i];
+    }
+    for (int i = 0; i < NUMBERS; i++) {
+        d[i] -= spec->contrast ? sum / NUMBERS : 0;
+        squares += d[i] * d[i];
+    }
+    const double deviation = fmax(sqrt(squares / (NUMBERS - 1)), 40.0 / 255);
+    for (int i = 0; i < NUMBERS; i++) {
+        y[i] = 0;
+        for (int k = 0; k < NUMBERS; k++) {
+            const double scaled = d[k] * (spec->contrast ? (double)wanted / deviation : 1);
+            y[i] += scaled * (spec->whiten ? (double)w[i * NUMBERS + k] : i == k);
+        }
+        y[i] /= 0.5;
+    }
+}
+
+/* Three images: two of much contrast, the last of less than the floor. */
+static void make_images(double pixels[3][NUMBERS])
+{
+    for (int i = 0; i < 3 * NUMBERS; i++) {
+        pixels[i / NUMBERS][i % NUMBERS] =
+            0.5 + (i / NUMBERS == 2 ? 0.01 : 0.5) * probe_number(1, i);
+    }
+}
+
+static void check_learnt_input(const struct tdo_model_spec *spec, enum arithmetic how)
+{
+    struct tdo_build b = {.norm = TDO_NORM_RUNNING, .keys = TDO_NONE};
+    ASSERT_OK_FATAL(tdo_graph_new(&b.g));
+    ASSERT_OK_FATAL(tdo_params_new(&b.params));
+    const tdo_node x = tdo_op_input(b.g, "x", TDO_SHAPE(3, SIDE, SIDE, COLOURS));
+    const tdo_node y = tdo_input_layer(&b, spec, x);
+    ASSERT_OK_FATAL(tdo_params_init(b.params, 1));
+    const float *tensor[3] = {NULL};
+    for (int64_t i = 0; i < tdo_params_entries(b.params); i++) {
+        const struct tdo_param *e = tdo_params_at(b.params, i);
+        float *v = tdo_params_values(b.params, i);
+        CU_ASSERT_EQUAL(e->kind, TDO_PARAM_FIXED);
+        for (int64_t k = 0; k < e->count; k++) {
+            v[k] = (float)probe_number(20 + (uint32_t)i, k);
+        }
+        tensor[e->shape.rank == 3 ? 0 : e->shape.rank == 1 ? 1 : 2] = v;
+    }
+    double pixels[3][NUMBERS], got[3][NUMBERS];
+    make_images(pixels);
+    tdo_plan *p = probe_plan(b.g, 1, &y, how, b.params);
+    probe_set(p, x, how, sizeof pixels / sizeof **pixels, pixels[0]);
+    ASSERT_OK_FATAL(tdo_plan_run(p));
+    probe_get(p, 0, how, sizeof got / sizeof **got, got[0]);
+    for (int r = 0; r < 3; r++) {
+        double first[NUMBERS], want[NUMBERS], other[NUMBERS];
+        for (int i = 0; i < NUMBERS; i++) { /* channels first */
+            const int to = i % COLOURS * SIDE * SIDE + i / COLOURS;
+            first[to] = pixels[r][i];
+            other[to] = got[r][i];
+        }
+        learnt_formula(spec, tensor[0], tensor[1] ? *tensor[1] : 0, tensor[2], first, want);
+        CU_ASSERT_TRUE(probe_gap(NUMBERS, other, want) <= (how == F64 ? 1e-12 : 1e-4));
+    }
+    tdo_plan_free(&p);
+    tdo_params_free(&b.params);
+    tdo_graph_free(&b.g);
+}
+
+static void the_input_layer_does_what_it_learnt(void)
+{
+    for (int k = 0; k < 4; k++) {
+        const struct tdo_model_spec spec = {.channels = COLOURS,
+                                            .inputs = 1,
+                                            .std = {0.5},
+                                            .mean_image = true,
+                                            .contrast = k % 2,
+                                            .whiten = k / 2};
+        check_learnt_input(&spec, F64);
+        check_learnt_input(&spec, FAST);
+    }
+}
+
+static void an_image_too_large_to_whiten_is_refused(void)
+{
+    const struct tdo_model_spec spec = {.mean_image = true, .whiten = true};
+    struct tdo_build b = {.keys = TDO_NONE};
+    ASSERT_OK_FATAL(tdo_graph_new(&b.g));
+    ASSERT_OK_FATAL(tdo_params_new(&b.params));
+    const tdo_node x = tdo_op_input(b.g, "x", TDO_SHAPE(1, 64, 64, 3));
+    CU_ASSERT_EQUAL(tdo_input_layer(&b, &spec, x), TDO_NONE);
+    CU_ASSERT_EQUAL(tdo_graph_check(b.g), TDO_ERR_SHAPE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, "8192"));
+    tdo_params_free(&b.params);
+    tdo_graph_free(&b.g);
+}
+
 static void a_spec_that_does_not_fit_is_refused(void)
 {
     const struct tdo_model_spec bad[] = {
@@ -515,16 +742,96 @@ static void a_spec_that_does_not_fit_is_refused(void)
     CU_ASSERT_PTR_NULL(tdo_model_find("lenet "));
 }
 
+static void the_flag_says_who_has_dropout(void)
+{
+    static const struct {
+        const char *name;
+        int places;
+    } known[] = {{"mlp", 2}, {"nin", 2}, {"small_cnn", 1}, {"alexnet", 2}, {"wrn", 6}};
+    for (int i = 0; tdo_model_table[i]; i++) {
+        const struct tdo_model *m = tdo_model_table[i];
+        const struct tdo_model_spec spec = {.height = m->usual[0],
+                                            .width = m->usual[1],
+                                            .channels = m->usual[2],
+                                            .classes = 10,
+                                            .depth = 16,
+                                            .shortcut = 'B',
+                                            .wide = 0.0625};
+        struct tdo_build b = {.norm = TDO_NORM_RUNNING, .keys = TDO_NONE};
+        ASSERT_OK_FATAL(tdo_graph_new(&b.g));
+        ASSERT_OK_FATAL(tdo_params_new(&b.params));
+        const tdo_shape shape = TDO_SHAPE(1, spec.height, spec.width, spec.channels);
+        (void)tdo_model_build(&b, m, &spec, tdo_op_input(b.g, "x", shape));
+        CU_ASSERT_EQUAL(b.dropouts > 0, m->dropout);
+        for (size_t k = 0; k < sizeof known / sizeof *known; k++) {
+            CU_ASSERT_TRUE(strcmp(m->name, known[k].name) != 0 ||
+                           b.dropouts == known[k].places);
+        }
+        tdo_params_free(&b.params);
+        tdo_graph_free(&b.g);
+    }
+}
+
+static void a_model_says_which_images_it_wants(void)
+{
+    static const struct {
+        const char *name, *says;
+        int64_t size;
+        bool fits;
+    } cases[] = {{"convnet", "32 to 39 pixels", 31, false},
+                 {"convnet", "", 39, true},
+                 {"convnet", "32 to 39 pixels", 40, false},
+                 {"alexnet", "63 pixels", 62, false},
+                 {"alexnet", "", 63, true},
+                 {"alexnet", "", 100, true},
+                 {"resnet18", "", 32, true},
+                 {"resnet18", "", 33, true},
+                 {"wrn", "", 28, true}};
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        const struct tdo_model_spec spec = {.height = cases[k].size,
+                                            .width = cases[k].size,
+                                            .channels = 3,
+                                            .classes = 10,
+                                            .wide = 0.0625};
+        tdo_graph *g = NULL;
+        tdo_params *params = NULL;
+        ASSERT_OK_FATAL(tdo_graph_new(&g));
+        ASSERT_OK_FATAL(tdo_params_new(&params));
+        struct tdo_build b = {
+            .g = g, .params = params, .norm = TDO_NORM_RUNNING, .keys = TDO_NONE};
+        const tdo_shape shape = TDO_SHAPE(1, cases[k].size, cases[k].size, 3);
+        tdo_node z = tdo_model_build(&b, tdo_model_find(cases[k].name), &spec,
+                                     tdo_op_input(g, "x", shape));
+        CU_ASSERT_EQUAL(tdo_graph_check(g), cases[k].fits ? TDO_OK : TDO_ERR_SHAPE);
+        if (cases[k].fits) {
+            CU_ASSERT_EQUAL(probe_count(g, z), 10);
+        } else {
+            CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, cases[k].says));
+        }
+        tdo_params_free(&params);
+        tdo_graph_free(&g);
+    }
+}
+
 CU_TestInfo suite_tests[] = {
     {"every gradient agrees with central differences, first and second order",
      every_gradient_agrees_with_central_differences},
     {"parameter counts are the published ones", parameter_counts_are_the_published_ones},
     {"deeper residual networks grow by the block", deeper_residual_networks_grow_by_the_block},
-    {"the width multiplies channels, in the models that read it", width_multiplies_channels},
+    {"wide residual networks have the published sizes",
+     wide_residual_networks_have_the_published_sizes},
+    {"the width multiplies channels, in the models that read it; so for depth",
+     width_multiplies_channels},
     {"the state dict of vgg16 is torchvision's", state_dict_of_vgg16_is_torchvision_s},
     {"the state dict of resnet20 is PyTorch's", state_dict_of_resnet20_is_pytorch_s},
+    {"state dicts have the names of their authors'", state_dicts_have_their_authors_names},
     {"batch mode reports every normalisation", batch_mode_reports_every_norm},
     {"the input layer normalises", the_input_layer_normalises},
+    {"the input layer does what it learnt: mean image, contrast, whitening",
+     the_input_layer_does_what_it_learnt},
+    {"an image too large to whiten is refused", an_image_too_large_to_whiten_is_refused},
+    {"the flag says who has dropout, and in how many places", the_flag_says_who_has_dropout},
+    {"a model says which images it wants", a_model_says_which_images_it_wants},
     {"a spec that does not fit is refused", a_spec_that_does_not_fit_is_refused},
     CU_TEST_INFO_NULL,
 };

@@ -33,9 +33,14 @@ static tdo_err read_row(const tdo_config *c, int at, uint32_t seed, struct tdo_d
     use->index = at;
     for (int i = 0; use->row->options && use->row->options[i].key; i++) {
         char key[96];
+        const struct tdo_option *o = &use->row->options[i];
         TDO_ASSERT(i < TDO_DEFENSE_VALUES);
-        snprintf(key, sizeof key, "defense.%d.%s", at, use->row->options[i].key);
-        use->value[i] = tdo_config_number(c, key, &use->row->options[i]);
+        snprintf(key, sizeof key, "defense.%d.%s", at, o->key);
+        if (o->type == TDO_OPTION_TEXT) {
+            use->text[i] = tdo_config_text(c, key);
+        } else {
+            use->value[i] = tdo_config_number(c, key, o);
+        }
     }
     d->count = at + 1;
     if (use->row->hook) {
@@ -177,14 +182,27 @@ const struct tdo_defense_use *tdo_defense_inner(const struct tdo_defenses *d)
     return NULL;
 }
 
-double tdo_defense_value(const struct tdo_defense_use *use, const char *key, double neutral)
+/* The place of an option in its row's table; -1 where the row has none of this key. */
+static int option_at(const struct tdo_defense_use *use, const char *key)
 {
     for (int i = 0; use->row->options && use->row->options[i].key; i++) {
         if (strcmp(use->row->options[i].key, key) == 0) {
-            return use->value[i];
+            return i;
         }
     }
-    return neutral;
+    return -1;
+}
+
+double tdo_defense_value(const struct tdo_defense_use *use, const char *key, double neutral)
+{
+    const int i = option_at(use, key);
+    return i >= 0 ? use->value[i] : neutral;
+}
+
+const char *tdo_defense_text(const struct tdo_defense_use *use, const char *key)
+{
+    const int i = option_at(use, key);
+    return i >= 0 && use->text[i] ? use->text[i] : "";
 }
 
 /* ---- model files ---- */
@@ -194,7 +212,12 @@ static tdo_err describe_row(const struct tdo_defense_use *use, tdo_json **out)
     TDO_TRY(tdo_json_object(out));
     tdo_json_set_text(*out, "name", use->row->name);
     for (int i = 0; use->row->options && use->row->options[i].key; i++) {
-        tdo_json_set_real(*out, use->row->options[i].key, use->value[i]);
+        const char *key = use->row->options[i].key;
+        if (use->text[i]) {
+            tdo_json_set_text(*out, key, use->text[i]);
+        } else {
+            tdo_json_set_real(*out, key, use->value[i]);
+        }
     }
     return TDO_OK;
 }

@@ -49,6 +49,7 @@ tdo_node tdo_defense_attacked_logits(struct tdo_defense_step *s);
 struct tdo_defense_use {
     const struct tdo_defense *row;
     double value[TDO_DEFENSE_VALUES];
+    const char *text[TDO_DEFENSE_VALUES]; /* of options that are texts; the config keeps them */
     uint32_t seed;
     int index;          /* position in the list: keeps the noise of two rows apart */
     tdo_rounded *table; /* owned */
@@ -111,6 +112,8 @@ tdo_node tdo_defense_loss(const struct tdo_defenses *d, struct tdo_defense_step 
 const struct tdo_defense_use *tdo_defense_inner(const struct tdo_defenses *d);
 /* The value of an option by its key; `neutral` where the row has no such option. */
 double tdo_defense_value(const struct tdo_defense_use *use, const char *key, double neutral);
+/* The same of an option that is a text; "" where the row has none. */
+const char *tdo_defense_text(const struct tdo_defense_use *use, const char *key);
 
 /* All rows with the values of their options, in list order, as JSON: what training depends on.
  * Owner of *out: caller. */

@@ -34,9 +34,10 @@ struct tdo_defense_step {
     tdo_node goal;        /* [N,K] */
     /* A forward pass in the mode of training; use the two functions below. */
     tdo_node (*forward)(void *self, tdo_node pixels);
-    /* The input layer; and the network behind it, in the mode of use, with running statistics. */
+    /* The input layer; and the network behind it, in the mode of use, with running statistics.
+     * Derivatives of that go on to the weights listed in `layers` alone ("": to all). */
     tdo_node (*input)(void *self, tdo_node pixels);
-    tdo_node (*evaluate)(void *self, tdo_node x);
+    tdo_node (*evaluate)(void *self, tdo_node x, const char *layers);
     void *self;
     tdo_node clean_logits, adversarial_logits; /* TDO_NONE until they are asked for */
 };

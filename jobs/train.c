@@ -68,6 +68,10 @@ static tdo_err make_trainer(struct tdo_job_context *c, struct tdo_training *t)
         return TDO_FAIL(TDO_ERR_CONFIG, "train.dropout = %g: %s has no dropout layers",
                         o.dropout, t->net.model->name);
     }
+    if (o.optim.fixed_norms && tdo_params_count(t->net.params, TDO_PARAM_BUFFER) == 0) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "train.norm = fixed: %s has no batch normalisation",
+                        t->net.model->name);
+    }
     tdo_err err = tdo_trainer_new(c->comm, &t->net, &o, &t->trainer);
     if (err == TDO_OK) {
         err = tdo_prefetch_new(t->data, TDO_SPLIT_TRAIN, o.batch, &t->prefetch);

@@ -11,6 +11,9 @@
  *     adversarial input ── augment ... ──► pixels ──► the same network ──► logits ──► loss
  *                                                                                     + penalty ...
  *
+ * Before all this, rows may stack more training images behind those of the data set: copies of each
+ * (`copies`, `copy`), or a stored set (`stored`). They are made once, and go the same way.
+ *
  * At most one row owns the loss; without one it is the cross entropy of the clean input with the
  * goal, which is the label unless rows change it. Any number of rows add penalties.
  *
@@ -61,8 +64,15 @@ struct tdo_defense {
     const struct tdo_option *options;
     bool network; /* its options belong into the model file */
     bool inner;   /* it trains on what an attack of the list `inner` makes of an image */
+    bool stored;  /* it trains on a stored set; it has the options file, row and mode */
     /* Make what the row needs beyond its values (a noise table). */
     tdo_err (*prepare)(struct tdo_defense_use *use);
+    /* How many copies of every image are stacked behind the data set; and what makes a copy of an
+     * image, in place: x [n], values 0..255 (u8) or pixels. The key is (image, copy from 1). In any
+     * thread. Errors: TDO_ERR_CONFIG for a data set that it cannot copy. */
+    int64_t (*copies)(const struct tdo_defense_use *use);
+    tdo_err (*copy)(const struct tdo_defense_use *use, const struct tdo_key *key, bool u8,
+                    int64_t n, float *x);
     /* Training input: raw [N,H,W,C] and keys [N] -> pixels. */
     tdo_node (*augment)(const struct tdo_defense_use *use, tdo_graph *g, tdo_node raw, bool u8,
                         tdo_node keys);

@@ -426,11 +426,11 @@ static void fill_image(tdo_trainer *t, const struct tdo_trainer_batch *b, int64_
 {
     const struct tdo_augment *a = &t->o.augment;
     const struct tdo_model_spec *s = &t->net->spec;
-    const bool change = a->pad > 0 || a->flip;
+    const bool change = a->pad > 0 || a->flip, bytes = t->o.u8 && !t->o.wide;
     float *to = change ? t->image : raw;
     for (int64_t i = 0; i < t->pixels; i++) {
-        to[i] = t->o.u8 ? (float)((const uint8_t *)b->x)[at * t->pixels + i]
-                        : ((const float *)b->x)[at * t->pixels + i];
+        to[i] = bytes ? (float)((const uint8_t *)b->x)[at * t->pixels + i]
+                      : ((const float *)b->x)[at * t->pixels + i];
     }
     if (change) {
         tdo_augment_image(a, key, s->height, s->width, s->channels, to, raw);

@@ -24,6 +24,7 @@
 enum { TDO_DEFENSE_VALUES = 8, TDO_DEFENSE_MAX = 16 };
 
 struct tdo_defense;
+struct tdo_defenses;
 
 /* What a loss or a penalty sees of a training step. Rows are those of a shard. */
 struct tdo_defense_step {
@@ -37,6 +38,8 @@ struct tdo_defense_step {
     /* The input layer; and the network behind it, in the mode of use, with running statistics. */
     tdo_node (*input)(void *self, tdo_node pixels);
     tdo_node (*evaluate)(void *self, tdo_node x);
+    /* Logits of a stored network that is learnt from, in the mode of use; NULL without one. */
+    tdo_node (*teacher)(void *self, tdo_node pixels);
     void *self;
     tdo_node clean_logits, adversarial_logits; /* TDO_NONE until they are asked for */
 };
@@ -62,6 +65,8 @@ struct tdo_defense {
     bool inner;   /* it trains on what an attack of the list `inner` makes of an image */
     /* Make what the row needs beyond its values (a noise table). */
     tdo_err (*prepare)(struct tdo_defense_use *use);
+    /* Does it go with the other rows? TDO_ERR_CONFIG naming both. NULL: with any. */
+    tdo_err (*check)(const struct tdo_defense_use *use, const struct tdo_defenses *d);
     /* Training input: raw [N,H,W,C] and keys [N] -> pixels. */
     tdo_node (*augment)(const struct tdo_defense_use *use, tdo_graph *g, tdo_node raw, bool u8,
                         tdo_node keys);
@@ -95,6 +100,11 @@ struct tdo_defenses {
  * into it). Owner: caller, tdo_defense_free. */
 TDO_MUST tdo_err tdo_defense_read(const tdo_config *c, uint32_t seed, struct tdo_defenses *out);
 void tdo_defense_free(struct tdo_defenses *d);
+
+/* Did all that reaches into the network find its place there? b: the context that the network,
+ * called `model`, was built in. Errors: TDO_ERR_CONFIG naming a row that would do nothing. */
+TDO_MUST tdo_err tdo_defense_check_reach(const struct tdo_defenses *d,
+                                         const struct tdo_build *b, const char *model);
 
 /* Raw input to pixels, through every row that augments. */
 tdo_node tdo_defense_augment(const struct tdo_defenses *d, tdo_graph *g, tdo_node raw, bool u8,

@@ -7,6 +7,7 @@
  *     train_options.c  train.* of the config -> schedule, optimiser, watch
  *     train_state.c    metrics.jsonl; checkpoints: everything that a resumed run needs */
 #include "jobs/run.h"
+#include "jobs/train/stored.h"
 #include "jobs/train/trainer.h"
 #include "jobs/train/validation.h"
 #include "jobs/train/watch.h"
@@ -34,6 +35,7 @@ struct tdo_training {
     struct tdo_run run;
     tdo_dataset *data;
     struct tdo_network net;
+    struct tdo_stored stored;
     tdo_trainer *trainer;
     tdo_prefetch *prefetch;
     struct tdo_validation validation;

@@ -156,6 +156,23 @@ tdo_err tdo_train_recall(struct tdo_training *t)
 
 /* ---- context -------------------------------------------------------------------------------- */
 
+/* Of stored networks what counts is their hash, not where they lie. */
+static void drop_paths(const struct tdo_stored *s, tdo_json *all)
+{
+    tdo_json *rows = NULL, *row = NULL;
+    (void)tdo_json_get(all, "defense", &rows);
+    for (int64_t i = 0; i < tdo_json_size(rows); i++) {
+        if (tdo_json_at(rows, i, &row)) {
+            if (s->teacher.members > 0) {
+                tdo_json_remove(row, "teacher");
+            }
+            tdo_json_remove(row, "sources");
+        }
+        tdo_json_free(&row);
+    }
+    tdo_json_free(&rows);
+}
+
 /* The resolved settings without those that name places or say how far to go. */
 static tdo_err settings(const tdo_config *c, const struct tdo_training *t, tdo_json **out)
 {
@@ -190,6 +207,8 @@ static tdo_err context_text(const tdo_config *c, struct tdo_training *t, char **
     tdo_json *all = NULL;
     tdo_err err = TDO_OK;
     TDO_GOTO(settings(c, t, &all));
+    drop_paths(&t->stored, all);
+    TDO_GOTO(tdo_stored_describe(&t->stored, all));
     TDO_GOTO(tdo_network_hash(&t->net, &network));
     tdo_json_set_hash(all, "start", network);
     tdo_json_set_hash(all, "data", tdo_dataset_info(t->data)->hash);

@@ -274,6 +274,35 @@ static void attacks_that_ask_nothing_are_refused(void)
     }
 }
 
+static void a_source_without_gradients_is_refused(void)
+{
+    static struct three t;
+    tdo_crafter *c = NULL;
+    make_three("defense.0.self=true", &t);
+    t.n[1].bf16 = true;
+    CU_ASSERT_EQUAL(tdo_crafter_new(&t.n[2], &t.sources, &t.use, ROWS, &c), TDO_ERR_CONFIG);
+    CU_ASSERT_PTR_NULL(c);
+    CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, "inner.0: fgsm needs gradients"));
+    free_three(&t);
+}
+
+static void what_a_training_lacks_is_named(void)
+{
+    static struct three t;
+    tdo_trainer *trainer = NULL;
+    make_three("defense.0.self=true", &t);
+    struct tdo_trainer_options o = plain;
+    CU_ASSERT_EQUAL(tdo_trainer_new(runner_comm, &t.n[2], &o, &trainer), TDO_ERR_CONFIG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, "with an inner attack"));
+    o.inner = &t.use;
+    CU_ASSERT_EQUAL(tdo_trainer_new(runner_comm, &t.n[2], &o, &trainer), TDO_ERR_CONFIG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, "with its sources"));
+    o.sources = &t.sources;
+    ASSERT_OK(tdo_trainer_new(runner_comm, &t.n[2], &o, &trainer));
+    tdo_trainer_free(&trainer);
+    free_three(&t);
+}
+
 /* ---- teachers ---------------------------------------------------------------------------------- */
 
 static void temperature_1_with_labels_is_plain_cross_entropy(void)
@@ -426,6 +455,8 @@ CU_TestInfo suite_tests[] = {
     {"without self sources alone are attacked", without_self_sources_alone_are_attacked},
     {"training changes the network and no source", training_changes_the_network_and_no_source},
     {"attacks that ask nothing are refused", attacks_that_ask_nothing_are_refused},
+    {"a source without gradients is refused", a_source_without_gradients_is_refused},
+    {"what a training lacks is named", what_a_training_lacks_is_named},
     {"temperature 1 with labels is plain cross entropy, bit for bit",
      temperature_1_with_labels_is_plain_cross_entropy},
     {"a student learns what the teacher says of the same noise",

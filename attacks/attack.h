@@ -142,8 +142,8 @@ void tdo_attack_normals(const struct tdo_attack_use *use, int layer, uint64_t id
     {.key = "models",                                                                          \
      .type = TDO_OPTION_TEXT,                                                                  \
      .value = "",                                                                              \
-     .help = "model files between commas to craft on, as an ensemble by mean logits; empty: "  \
-             "the target itself"},                                                             \
+     .help = "model files or run directories between commas to craft on, as an ensemble by "   \
+             "mean logits; empty: the target itself"},                                         \
         TDO_ATTACK_REAL("auxiliary", 0, 1000, "0.4", NULL,                                     \
                         "weight of the loss of auxiliary heads, where models have them")
 

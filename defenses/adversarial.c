@@ -13,12 +13,7 @@
 enum { SHARE, MIX, EPS_FROM };
 
 static const struct tdo_option options[] = {
-    [SHARE] = {.key = "share",
-               .type = TDO_OPTION_REAL,
-               .min = 0,
-               .max = 1,
-               .value = "1",
-               .help = "how much of the training is on attacked images"},
+    [SHARE] = TDO_DEFENSE_SHARE("1"),
     [MIX] = {.key = "mix",
              .type = TDO_OPTION_CHOICE,
              .choices = "weight|probability",
@@ -37,14 +32,9 @@ static const struct tdo_option options[] = {
 
 static tdo_node loss(const struct tdo_defense_use *use, struct tdo_defense_step *s)
 {
-    const double share = use->value[SHARE];
-    tdo_node attacked = tdo_op_xent(s->g, tdo_defense_attacked_logits(s), s->goal);
-    if ((int)use->value[MIX] == 1 || share >= 1) {
-        return attacked; /* a clean step has the clean image in its place */
-    }
-    tdo_node clean = tdo_op_xent(s->g, tdo_defense_clean_logits(s), s->goal);
-    return tdo_op_add(s->g, tdo_op_affine(s->g, clean, 1 - share, 0),
-                      tdo_op_affine(s->g, attacked, share, 0));
+    const bool drawn =
+        (int)use->value[MIX] == 1; /* a clean step has the clean image in its place */
+    return tdo_inner_loss(s, drawn ? 1 : use->value[SHARE]);
 }
 
 const struct tdo_defense tdo_defense_adversarial = {

@@ -73,6 +73,9 @@ static tdo_err check_rows(const struct tdo_defenses *d)
         }
         owner = row->loss ? i : owner;
         inner = row->inner ? i : inner;
+        if (row->check) {
+            TDO_TRY(row->check(&d->use[i], d));
+        }
     }
     return TDO_OK;
 }
@@ -105,6 +108,41 @@ void tdo_defense_free(struct tdo_defenses *d)
         tdo_rounded_free(&d->use[i].table);
     }
     *d = (struct tdo_defenses){0};
+}
+
+/* What a hook waits for in vain; NULL if there is no such thing. */
+static const char *out_of_reach(const struct tdo_hook *h, const struct tdo_build *b)
+{
+    if (h->before_conv && b->convs == 0) {
+        return "convolutions";
+    }
+    if (h->activation && b->activations == 0) {
+        return "activations";
+    }
+    return h->weight && b->layers == 0 ? "layers with weights" : NULL;
+}
+
+tdo_err tdo_defense_check_reach(const struct tdo_defenses *d, const struct tdo_build *b,
+                                const char *model)
+{
+    const struct tdo_defense_use *last = NULL; /* that has a say about activations */
+    for (int i = d->hooks - 1; i >= 0; i--) {
+        const struct tdo_defense_use *use = d->hook[i].self;
+        const char *wanted = out_of_reach(&d->hook[i], b);
+        if (d->hook[i].activation && last) {
+            return TDO_FAIL(TDO_ERR_CONFIG,
+                            "defense.%d (%s) and defense.%d (%s) both replace activations; one "
+                            "of them expected",
+                            use->index, use->row->name, last->index, last->row->name);
+        }
+        last = d->hook[i].activation ? use : last;
+        if (wanted) {
+            return TDO_FAIL(TDO_ERR_CONFIG,
+                            "defense.%d (%s) would do nothing: model.name = %s has no %s",
+                            use->index, use->row->name, model, wanted);
+        }
+    }
+    return TDO_OK;
 }
 
 tdo_node tdo_defense_augment(const struct tdo_defenses *d, tdo_graph *g, tdo_node raw, bool u8,

@@ -27,6 +27,7 @@
 enum { TDO_DEFENSE_VALUES = 8, TDO_DEFENSE_MAX = 16 };
 
 struct tdo_defense;
+struct tdo_defenses;
 
 /* What a loss or a penalty sees of a training step. Rows are those of a shard. */
 struct tdo_defense_step {
@@ -41,6 +42,8 @@ struct tdo_defense_step {
      * Derivatives of that go on to the weights listed in `layers` alone ("": to all). */
     tdo_node (*input)(void *self, tdo_node pixels);
     tdo_node (*evaluate)(void *self, tdo_node x, const char *layers);
+    /* Logits of a stored network that is learnt from, in the mode of use; NULL without one. */
+    tdo_node (*teacher)(void *self, tdo_node pixels);
     void *self;
     tdo_node clean_logits, adversarial_logits; /* TDO_NONE until they are asked for */
 };
@@ -67,6 +70,8 @@ struct tdo_defense {
     bool stored;  /* it trains on a stored set; it has the options file, row and mode */
     /* Make what the row needs beyond its values (a noise table). */
     tdo_err (*prepare)(struct tdo_defense_use *use);
+    /* Does it go with the other rows? TDO_ERR_CONFIG naming both. NULL: with any. */
+    tdo_err (*check)(const struct tdo_defense_use *use, const struct tdo_defenses *d);
     /* How many copies of every image are stacked behind the data set; and what makes a copy of an
      * image, in place: x [n], values 0..255 (u8) or pixels. The key is (image, copy from 1). In any
      * thread. Errors: TDO_ERR_CONFIG for a data set that it cannot copy. */
@@ -106,6 +111,11 @@ struct tdo_defenses {
  * into it). Owner: caller, tdo_defense_free. */
 TDO_MUST tdo_err tdo_defense_read(const tdo_config *c, uint32_t seed, struct tdo_defenses *out);
 void tdo_defense_free(struct tdo_defenses *d);
+
+/* Did all that reaches into the network find its place there? b: the context that the network,
+ * called `model`, was built in. Errors: TDO_ERR_CONFIG naming a row that would do nothing. */
+TDO_MUST tdo_err tdo_defense_check_reach(const struct tdo_defenses *d,
+                                         const struct tdo_build *b, const char *model);
 
 /* Raw input to pixels, through every row that augments. */
 tdo_node tdo_defense_augment(const struct tdo_defenses *d, tdo_graph *g, tdo_node raw, bool u8,

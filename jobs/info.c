@@ -23,7 +23,12 @@ static void print_defense(const struct tdo_defense_use *use)
     const struct tdo_option *o = use->row->options;
     printf("defense %s", use->row->name);
     for (int i = 0; o && o[i].key; i++) {
-        printf("%s %s = %.9g", i ? "," : ":", o[i].key, use->value[i]);
+        printf("%s %s = ", i ? "," : ":", o[i].key);
+        if (use->text[i]) {
+            printf("%s", use->text[i]);
+        } else {
+            printf("%.9g", use->value[i]);
+        }
     }
     printf("\n");
 }

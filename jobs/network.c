@@ -292,6 +292,9 @@ static tdo_err make_table(struct tdo_network *n)
                        n->model->name, (long long)n->spec.height, (long long)n->spec.width,
                        (long long)n->spec.channels, reason.message);
     }
+    if (err == TDO_OK) {
+        err = tdo_defense_check_reach(&n->defenses, &b, n->model->name);
+    }
 done:
     tdo_graph_free(&g);
     return err;

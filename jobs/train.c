@@ -62,8 +62,11 @@ static tdo_err make_trainer(struct tdo_job_context *c, struct tdo_training *t)
     struct tdo_attack_use inner;
     bool wanted = false;
     TDO_TRY(tdo_comm_agree(c->comm, tdo_crafter_read(c->config, &t->net, &inner, &wanted)));
+    TDO_TRY(tdo_comm_agree(c->comm, tdo_stored_open(&t->net, &t->stored)));
     o.inner = wanted ? &inner : NULL;
     o.wide = tdo_stack_wide(t->stack);
+    o.teacher = t->stored.teacher.members ? t->stored.teacher.member[0] : NULL;
+    o.sources = &t->stored.sources;
     if (o.dropout > 0 && !t->net.model->dropout) {
         return TDO_FAIL(TDO_ERR_CONFIG, "train.dropout = %g: %s has no dropout layers",
                         o.dropout, t->net.model->name);
@@ -96,6 +99,7 @@ static tdo_err open_all(struct tdo_job_context *c, struct tdo_training *t)
     }
     TDO_TRY(tdo_comm_agree(c->comm, err));
     TDO_TRY(make_trainer(c, t));
+    TDO_TRY(tdo_comm_agree(c->comm, tdo_stored_describe(&t->stored, t->run.record)));
     TDO_TRY(tdo_train_make_context(c->config, t));
     return tdo_train_recall(t);
 }
@@ -249,6 +253,7 @@ static void close_all(struct tdo_training *t)
     tdo_prefetch_free(&t->prefetch);
     tdo_trainer_free(&t->trainer);
     tdo_stack_free(&t->stack);
+    tdo_stored_free(&t->stored);
     tdo_validation_close(&t->validation);
     tdo_network_free(&t->net);
     tdo_dataset_free(&t->data);

@@ -244,6 +244,7 @@ tdo_node tdo_layer_batchnorm(struct tdo_build *b, const char *name, tdo_node x)
 
 tdo_node tdo_layer_activation(struct tdo_build *b, tdo_node x)
 {
+    b->activations++;
     for (int i = b->hooks - 1; i >= 0; i--) { /* the last defense that has a say */
         if (b->hook[i].activation) {
             return b->hook[i].activation(b, b->hook[i].self, x);

@@ -57,6 +57,7 @@ struct tdo_build {
     enum tdo_init weight_init, bias_init;
     int convs, layers; /* counters: convolutions; layers with weights */
     int dropouts;      /* counter: places of dropout */
+    int activations;   /* counter */
     int norms;
     struct tdo_batch_stats stats[TDO_MAX_NORMS];
 };

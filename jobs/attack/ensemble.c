@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "jobs/job.h"
+#include "nn/base/file.h"
 
 tdo_err tdo_front_read(const tdo_config *c, struct tdo_front *out)
 {
@@ -29,10 +30,14 @@ struct tdo_ensemble tdo_ensemble_one(struct tdo_network *n, const struct tdo_fro
     return (struct tdo_ensemble){.member = {n}, .members = 1, .front = *front};
 }
 
-/* A model file says itself what it holds, so it is opened with an empty config. */
-static tdo_err open_member(const char *path, const struct tdo_network_data *data,
+/* A model file says itself what it holds, so it is opened with an empty config. Of a run directory
+ * it is the network that was trained there. */
+static tdo_err open_member(const char *place, const struct tdo_network_data *data,
                            struct tdo_ensemble *e)
 {
+    char path[1100];
+    snprintf(path, sizeof path, "%s%s", place,
+             tdo_file_is_dir(place) ? "/model.safetensors" : "");
     tdo_config *c = NULL;
     struct tdo_network *n = NULL;
     tdo_err err = TDO_OK;
@@ -58,8 +63,10 @@ tdo_err tdo_ensemble_open(const char *key, const char *paths,
         char path[1024];
         const size_t n = strcspn(paths, ",");
         if (out->members == TDO_TARGET_MEMBERS || n >= sizeof path || n == 0) {
-            return TDO_FAIL(TDO_ERR_CONFIG, "%s: up to %d model files between commas expected",
-                            key, TDO_TARGET_MEMBERS);
+            return TDO_FAIL(
+                TDO_ERR_CONFIG,
+                "%s: up to %d model files or run directories between commas expected", key,
+                TDO_TARGET_MEMBERS);
         }
         snprintf(path, sizeof path, "%.*s", (int)n, paths);
         TDO_TRY(open_member(path, data, out));

@@ -29,7 +29,7 @@ TDO_MUST tdo_err tdo_front_read(const tdo_config *c, struct tdo_front *out);
 
 /* One network, borrowed. */
 struct tdo_ensemble tdo_ensemble_one(struct tdo_network *n, const struct tdo_front *front);
-/* Model files between commas, for these images.
+/* Model files or run directories between commas, for these images.
  * Errors: those of tdo_network_open; TDO_ERR_CONFIG naming `key` for too many.
  * Owner: caller, tdo_ensemble_free, also after an error. */
 TDO_MUST tdo_err tdo_ensemble_open(const char *key, const char *paths,

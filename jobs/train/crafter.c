@@ -6,8 +6,10 @@
 
 struct tdo_crafter {
     struct tdo_attack_use use;
-    struct tdo_ensemble network;
-    tdo_target *target;
+    struct tdo_ensemble network[1 + TDO_TARGET_MEMBERS]; /* one member each */
+    tdo_target *target[1 + TDO_TARGET_MEMBERS];
+    int targets;
+    bool self; /* is the first of them the network that is trained? */
     /* Of the defense that asks: see its options. */
     double share, eps_from, warmup;
     bool drawn; /* is a step attacked with probability share? */
@@ -37,6 +39,12 @@ tdo_err tdo_crafter_read(const tdo_config *c, const struct tdo_network *n,
     }
     snprintf(key, sizeof key, "inner.%d", at);
     TDO_TRY(tdo_attack_read(c, key, tdo_config_row_index(c, "inner", at), seed, at, out));
+    if (out->row->needs == TDO_NEEDS_NOTHING) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "%s (%s) asks no network anything: an attack that does expected for "
+                        "defense.%d (%s), as fgsm or pgd",
+                        key, out->row->name, asks->index, asks->row->name);
+    }
     if (out->models[0] || out->from[0]) {
         return TDO_FAIL(TDO_ERR_CONFIG,
                         "%s is crafted on the network that is trained: no models and no stored "
@@ -46,15 +54,32 @@ tdo_err tdo_crafter_read(const tdo_config *c, const struct tdo_network *n,
     return TDO_OK;
 }
 
-static tdo_err make(tdo_crafter *c, int64_t rows)
+/* One more network that may be attacked. */
+static tdo_err add_target(tdo_crafter *c, struct tdo_network *n, int64_t rows)
 {
-    const struct tdo_target_network n = tdo_ensemble_target(&c->network);
+    const struct tdo_front front = {.noise = true};
+    struct tdo_ensemble *e = &c->network[c->targets];
+    tdo_target **t = &c->target[c->targets++];
+    *e = tdo_ensemble_one(n, &front);
+    const struct tdo_target_network one = tdo_ensemble_target(e);
     struct tdo_target_options o = c->use.target;
     o.batch = rows;
-    TDO_TRY(tdo_target_new(&n, &o, &c->target));
-    TDO_TRY(tdo_attack_check(&c->use, c->target));
-    TDO_TRY(tdo_memory_new(rows * tdo_target_size(c->target), &c->x));
-    TDO_TRY(tdo_memory_new(rows * tdo_target_size(c->target), &c->found));
+    TDO_TRY(tdo_target_new(&one, &o, t));
+    return tdo_attack_check(&c->use, *t);
+}
+
+static tdo_err make(tdo_crafter *c, struct tdo_network *n, const struct tdo_ensemble *sources,
+                    int64_t rows)
+{
+    if (c->self) {
+        TDO_TRY(add_target(c, n, rows));
+    }
+    for (int i = 0; sources && i < sources->members; i++) {
+        TDO_TRY(add_target(c, sources->member[i], rows));
+    }
+    const int64_t size = tdo_target_size(c->target[0]);
+    TDO_TRY(tdo_memory_new(rows * size, &c->x));
+    TDO_TRY(tdo_memory_new(rows * size, &c->found));
     TDO_TRY(tdo_memory_new(rows, &c->aim));
     TDO_TRY(tdo_memory_new(rows, &c->reach));
     TDO_TRY(tdo_memory_new(rows, &c->done));
@@ -62,21 +87,20 @@ static tdo_err make(tdo_crafter *c, int64_t rows)
     return tdo_memory_new(rows, &c->gradients);
 }
 
-tdo_err tdo_crafter_new(struct tdo_network *n, const struct tdo_attack_use *use, int64_t rows,
-                        tdo_crafter **out)
+tdo_err tdo_crafter_new(struct tdo_network *n, const struct tdo_ensemble *sources,
+                        const struct tdo_attack_use *use, int64_t rows, tdo_crafter **out)
 {
-    const struct tdo_front front = {.noise = true};
     const struct tdo_defense_use *asks = tdo_defense_inner(&n->defenses);
     TDO_TRY(tdo_memory_new(1, out));
     tdo_crafter *c = *out;
     c->use = *use;
-    c->network = tdo_ensemble_one(n, &front);
+    c->self = tdo_defense_value(asks, "self", 1) != 0;
     c->share = tdo_defense_value(asks, "share", 1);
     c->drawn = tdo_defense_value(asks, "mix", 0) != 0;
     c->eps_from = tdo_defense_value(asks, "eps_from", 0);
     c->warmup = tdo_defense_value(asks, "warmup", 0);
     c->seed = use->seed;
-    tdo_err err = make(c, rows);
+    tdo_err err = make(c, n, sources, rows);
     if (err != TDO_OK) {
         tdo_crafter_free(out);
     }
@@ -87,7 +111,9 @@ void tdo_crafter_free(tdo_crafter **crafter)
 {
     tdo_crafter *c = *crafter;
     if (c) {
-        tdo_target_free(&c->target);
+        for (int i = 0; i < c->targets; i++) {
+            tdo_target_free(&c->target[i]);
+        }
         tdo_memory_free(&c->x);
         tdo_memory_free(&c->found);
         tdo_memory_free(&c->aim);
@@ -101,16 +127,30 @@ void tdo_crafter_free(tdo_crafter **crafter)
 
 void tdo_crafter_touch(tdo_crafter *c)
 {
-    tdo_target_touch(c->target);
+    if (c->self) { /* stored ones stay as they are */
+        tdo_target_touch(c->target[0]);
+    }
 }
 
-/* What is drawn once a step: a coin, and a place between two eps. */
+/* What is drawn once a step: a coin, a place between two eps, a network. */
 static void draw_step(const tdo_crafter *c, uint32_t step, float u[4])
 {
     const struct tdo_stream stream = {
         .seed = c->seed, .purpose = TDO_PURPOSE_ATTACK, .layer = 0xffff};
     const struct tdo_key key = {.sample = TDO_SAMPLE_BATCH, .step = step};
     tdo_rng_uniforms(&stream, &key, 0, 4, u);
+}
+
+static int choose_target(const tdo_crafter *c, uint32_t step)
+{
+    float u[4];
+    draw_step(c, step, u);
+    return (int)((double)u[2] * c->targets);
+}
+
+int tdo_crafter_source(const tdo_crafter *c, uint32_t step)
+{
+    return choose_target(c, step) - c->self;
 }
 
 /* The attack of this step: its eps, its randomness. False: it is not attacked. */
@@ -130,13 +170,14 @@ static bool choose_attack(const tdo_crafter *c, const struct tdo_crafter_rows *r
 tdo_err tdo_crafter_run(tdo_crafter *c, const struct tdo_crafter_rows *rows, float *pixels)
 {
     struct tdo_attack_use use;
-    for (int64_t i = 0; i < rows->count * tdo_target_size(c->target); i++) {
+    tdo_target *t = c->target[choose_target(c, rows->step)];
+    for (int64_t i = 0; i < rows->count * tdo_target_size(t); i++) {
         pixels[i] = rows->u8 ? rows->raw[i] * (float)(1.0 / 255) : rows->raw[i];
     }
     if (!choose_attack(c, rows, &use)) {
         return TDO_OK;
     }
-    tdo_target_from_pixels(c->target, pixels, rows->count, c->x);
+    tdo_target_from_pixels(t, pixels, rows->count, c->x);
     struct tdo_samples s = {.count = rows->count,
                             .x = c->x,
                             .label = rows->label,
@@ -147,7 +188,7 @@ tdo_err tdo_crafter_run(tdo_crafter *c, const struct tdo_crafter_rows *rows, flo
                             .done = c->done,
                             .queries = c->queries,
                             .gradients = c->gradients};
-    TDO_TRY(tdo_attack_run(&use, c->target, &s));
-    tdo_target_to_pixels(c->target, c->found, rows->count, pixels);
+    TDO_TRY(tdo_attack_run(&use, t, &s));
+    tdo_target_to_pixels(t, c->found, rows->count, pixels);
     return TDO_OK;
 }

@@ -9,6 +9,7 @@
  *     train_state.c    metrics.jsonl; checkpoints: everything that a resumed run needs */
 #include "jobs/run.h"
 #include "jobs/train/stack.h"
+#include "jobs/train/stored.h"
 #include "jobs/train/trainer.h"
 #include "jobs/train/validation.h"
 #include "jobs/train/watch.h"
@@ -36,6 +37,7 @@ struct tdo_training {
     struct tdo_run run;
     tdo_dataset *data;
     struct tdo_network net;
+    struct tdo_stored stored;
     tdo_trainer *trainer;
     tdo_prefetch *prefetch;
     struct tdo_validation validation;

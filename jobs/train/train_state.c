@@ -156,19 +156,22 @@ tdo_err tdo_train_recall(struct tdo_training *t)
 
 /* ---- context -------------------------------------------------------------------------------- */
 
-/* A stored set is known by its content, not by its name. */
-static void forget_files(const tdo_json *all)
+/* Of stored networks and sets what counts is their hash, not where they lie. */
+static void drop_paths(const struct tdo_stored *s, tdo_json *all)
 {
-    tdo_json *list = NULL, *row = NULL;
-    if (tdo_json_get(all, "defense", &list)) {
-        for (int64_t i = 0; i < tdo_json_size(list); i++) {
-            if (tdo_json_at(list, i, &row)) {
-                tdo_json_remove(row, "file");
+    tdo_json *rows = NULL, *row = NULL;
+    (void)tdo_json_get(all, "defense", &rows);
+    for (int64_t i = 0; i < tdo_json_size(rows); i++) {
+        if (tdo_json_at(rows, i, &row)) {
+            if (s->teacher.members > 0) {
+                tdo_json_remove(row, "teacher");
             }
-            tdo_json_free(&row);
+            tdo_json_remove(row, "sources");
+            tdo_json_remove(row, "file");
         }
+        tdo_json_free(&row);
     }
-    tdo_json_free(&list);
+    tdo_json_free(&rows);
 }
 
 /* The resolved settings without those that name places or say how far to go. */
@@ -179,7 +182,6 @@ static tdo_err settings(const tdo_config *c, const struct tdo_training *t, tdo_j
     tdo_err err = TDO_OK;
     TDO_TRY(tdo_config_json(c, TDO_JOB_train, out));
     tdo_json_remove(*out, "data");
-    forget_files(*out);
     if (tdo_json_get(*out, "run", &run) && tdo_json_get(*out, "train", &train) &&
         tdo_json_get(*out, "model", &model)) {
         tdo_json_remove(run, "dir");
@@ -206,6 +208,8 @@ static tdo_err context_text(const tdo_config *c, struct tdo_training *t, char **
     tdo_json *all = NULL;
     tdo_err err = TDO_OK;
     TDO_GOTO(settings(c, t, &all));
+    drop_paths(&t->stored, all);
+    TDO_GOTO(tdo_stored_describe(&t->stored, all));
     TDO_GOTO(tdo_network_hash(&t->net, &network));
     tdo_json_set_hash(all, "start", network);
     tdo_json_set_hash(all, "data", tdo_dataset_info(t->data)->hash);

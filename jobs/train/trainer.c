@@ -13,6 +13,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "defenses/distillation.h"
 #include "jobs/train/trainer.h"
 #include "nn/graph/grad.h"
 #include "nn/losses.h"
@@ -82,14 +83,14 @@ static tdo_node forward(void *self, tdo_node pixels)
 }
 
 /* A context for a pass in the mode of use; it has no statistics to keep. */
-static struct tdo_build *use_context(tdo_trainer *t)
+static struct tdo_build *use_context(tdo_trainer *t, struct tdo_network *n)
 {
     struct tdo_build *b = NULL;
     if (tdo_memory_new(1, &b) != TDO_OK) {
         (void)tdo_graph_fail(t->g, TDO_ERR_MEMORY, "%s", tdo_error_last()->message);
         return NULL;
     }
-    *b = tdo_network_build_context(t->net, t->g, TDO_NORM_RUNNING);
+    *b = tdo_network_build_context(n, t->g, TDO_NORM_RUNNING);
     b->keys = t->keys;
     return b;
 }
@@ -97,7 +98,7 @@ static struct tdo_build *use_context(tdo_trainer *t)
 static tdo_node input(void *self, tdo_node pixels)
 {
     tdo_trainer *t = ((struct forwards *)self)->t;
-    struct tdo_build *b = use_context(t);
+    struct tdo_build *b = use_context(t, t->net);
     tdo_node x = b ? tdo_network_input(t->net, b, pixels) : TDO_NONE;
     tdo_memory_free(&b);
     return x;
@@ -106,7 +107,7 @@ static tdo_node input(void *self, tdo_node pixels)
 static tdo_node evaluate(void *self, tdo_node x, const char *layers)
 {
     tdo_trainer *t = ((struct forwards *)self)->t;
-    struct tdo_build *b = use_context(t);
+    struct tdo_build *b = use_context(t, t->net);
     tdo_node logits = TDO_NONE;
     if (tdo_params_check_list(t->net->params, layers) != TDO_OK) {
         (void)tdo_graph_fail(t->g, TDO_ERR_CONFIG, "%s", tdo_error_last()->message);
@@ -116,6 +117,28 @@ static tdo_node evaluate(void *self, tdo_node x, const char *layers)
     }
     tdo_memory_free(&b);
     return logits;
+}
+
+/* The teacher's parameters are numbered behind those of the network. */
+static tdo_node teacher(void *self, tdo_node pixels)
+{
+    tdo_trainer *t = ((struct forwards *)self)->t;
+    struct tdo_build *b = use_context(t, t->o.teacher);
+    if (!b) {
+        return TDO_NONE;
+    }
+    b->first_param = tdo_params_entries(t->net->params);
+    tdo_node logits = tdo_network_logits(t->o.teacher, b, pixels);
+    tdo_memory_free(&b);
+    return logits;
+}
+
+static const float *parameter(const void *context, int64_t index)
+{
+    const tdo_trainer *t = context;
+    const int64_t own = tdo_params_entries(t->net->params);
+    return index < own ? tdo_params_values(t->net->params, index)
+                       : tdo_params_values(t->o.teacher->params, index - own);
 }
 
 /* Running statistics of one layer from this shard: share * mean and share * unbiased variance. */
@@ -230,6 +253,7 @@ static struct tdo_defense_step make_step(tdo_trainer *t, struct forwards *f)
                                     .forward = forward,
                                     .input = input,
                                     .evaluate = evaluate,
+                                    .teacher = t->o.teacher ? teacher : NULL,
                                     .self = f,
                                     .clean_logits = TDO_NONE,
                                     .adversarial_logits = TDO_NONE};
@@ -259,8 +283,7 @@ static tdo_err make_plan(tdo_trainer *t)
     TDO_GOTO(tdo_memory_new(most, &t->part));
     TDO_GOTO(tdo_memory_new(most, &output));
     TDO_GOTO(collect_outputs(t, &f, loss, correct, output));
-    const struct tdo_plan_options options = {
-        .fast = true, .param = tdo_params_for_plan, .context = t->net->params};
+    const struct tdo_plan_options options = {.fast = true, .param = parameter, .context = t};
     err = tdo_plan_new(t->g, t->parts, output, &options, &t->plan);
 done:
     for (int i = 0; i < FORWARDS; i++) {
@@ -318,14 +341,41 @@ static void between_nodes(void *context)
 
 /* ---- life ------------------------------------------------------------------------------------------------ */
 
+/* Is all there that the defenses train with? */
+static tdo_err check_needs(const tdo_trainer *t)
+{
+    const struct tdo_defenses *d = &t->net->defenses;
+    const int sources = t->o.sources ? t->o.sources->members : 0;
+    for (int i = 0; i < d->count; i++) {
+        const struct tdo_defense_use *use = &d->use[i];
+        const char *lacks = NULL;
+        if (use->row->inner && !t->o.inner) {
+            lacks = "an inner attack";
+        } else if (tdo_defense_text(use, "sources")[0] && sources == 0) {
+            lacks = "its sources";
+        } else if (tdo_distillation_teacher(use)[0] && !t->o.teacher) {
+            lacks = "its teacher";
+        }
+        if (lacks) {
+            return TDO_FAIL(TDO_ERR_CONFIG,
+                            "defense.%d (%s) trains with %s, which only the job train makes "
+                            "ready",
+                            i, use->row->name, lacks);
+        }
+    }
+    return TDO_OK;
+}
+
 static tdo_err build(tdo_trainer *t)
 {
+    TDO_TRY(check_needs(t));
     TDO_TRY(make_plan(t));
     TDO_TRY(make_buckets(t));
     TDO_TRY(tdo_optim_new(&t->o.optim, t->net->params, &t->optim));
     TDO_TRY(tdo_memory_new(t->pixels, &t->image));
     if (t->o.inner) {
-        TDO_TRY(tdo_crafter_new(t->net, t->o.inner, t->rows_per_shard, &t->crafter));
+        TDO_TRY(
+            tdo_crafter_new(t->net, t->o.sources, t->o.inner, t->rows_per_shard, &t->crafter));
         t->o.inner = NULL; /* borrowed until here */
         if (!tdo_plan_input(t->plan, t->raw)) {
             TDO_TRY(tdo_memory_new(t->rows_per_shard * t->pixels, &t->rows));

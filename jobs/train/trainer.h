@@ -21,6 +21,9 @@ struct tdo_trainer_options {
     struct tdo_augment augment;
     double dropout;
     uint32_t seed; /* of dropout */
+    /* Stored networks that defenses train with; borrowed, they outlive the trainer. */
+    struct tdo_network *teacher;        /* NULL: none */
+    const struct tdo_ensemble *sources; /* NULL: none */
     const struct tdo_attack_use
         *inner; /* what defenses train on; NULL: on images alone. Borrowed
                                            until tdo_trainer_new returns */

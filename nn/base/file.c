@@ -189,6 +189,12 @@ bool tdo_file_exists(const char *path)
     return stat(path, &s) == 0;
 }
 
+bool tdo_file_is_dir(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+}
+
 tdo_err tdo_file_list(const char *path, tdo_err (*visit)(void *user, const char *name),
                       void *user)
 {

@@ -28,5 +28,7 @@ TDO_MUST tdo_err tdo_file_list(const char *path, tdo_err (*visit)(void *user, co
 
 /* Is there anything under this name? */
 bool tdo_file_exists(const char *path);
+/* Is it a directory? */
+bool tdo_file_is_dir(const char *path);
 
 #endif

@@ -15,6 +15,7 @@ enum { N = 4, P = 5, K = 3 };
 struct numbers {
     double w[K * P], x[N * P], a[N * P]; /* weights, clean and attacked images */
     double label[N];
+    double teacher[K * P]; /* weights of another network; held constant */
 };
 
 static struct numbers numbers(void)
@@ -22,6 +23,7 @@ static struct numbers numbers(void)
     struct numbers n;
     for (int i = 0; i < K * P; i++) {
         n.w[i] = probe_number(1, i);
+        n.teacher[i] = 3 * n.w[i];
     }
     for (int i = 0; i < N * P; i++) {
         n.x[i] = probe_number(2, i);
@@ -33,7 +35,7 @@ static struct numbers numbers(void)
     return n;
 }
 
-/* The rows `name`, with their defaults and these overrides "key=value,key=value". */
+/* The rows `name`, with their defaults and these overrides "key=value,key=value"; a text comes last. */
 static void use_row(const char *name, const char *overrides, struct tdo_defenses *d)
 {
     struct tdo_defense_use *use = &d->use[d->count++];
@@ -48,7 +50,9 @@ static void use_row(const char *name, const char *overrides, struct tdo_defenses
         const char *at = NULL;
         snprintf(key, sizeof key, "%s=", use->row->options[i].key);
         at = strstr(overrides, key);
-        use->value[i] = atof(at ? at + strlen(key) : use->row->options[i].value);
+        at = at ? at + strlen(key) : use->row->options[i].value;
+        use->value[i] = atof(at);
+        use->text[i] = use->row->options[i].type == TDO_OPTION_TEXT ? at : NULL;
     }
 }
 
@@ -134,6 +138,34 @@ static double smooth_and_flat(const struct numbers *n, int i)
     return loss + 0.1 * square;
 }
 
+/* softmax(W x / 4) */
+static void warm(const double *w, const double *x, double *p)
+{
+    double cold[K * P];
+    for (int i = 0; i < K * P; i++) {
+        cold[i] = w[i] / 4;
+    }
+    softmax(cold, x, p);
+}
+
+static double distilled(const struct numbers *n, int i)
+{
+    double p[K], q[K], loss = 0;
+    warm(n->teacher, n->x + i * P, p);
+    warm(n->w, n->x + i * P, q);
+    for (int k = 0; k < K; k++) {
+        loss -= p[k] * log(q[k]);
+    }
+    return loss;
+}
+
+static double warm_labels(const struct numbers *n, int i)
+{
+    double q[K];
+    warm(n->w, n->x + i * P, q);
+    return -log(q[(int)n->label[i]]);
+}
+
 /* ---- the graph -------------------------------------------------------------------------------------- */
 
 struct network {
@@ -148,6 +180,14 @@ static tdo_node forward(void *self, tdo_node pixels)
     n->passes++;
     return tdo_op_matmul(n->g, tdo_op_reshape(n->g, pixels, TDO_SHAPE(N, P)), n->w, false,
                          true);
+}
+
+/* Three times the network's own logits: a gradient that came this way would be seen. */
+static tdo_node teacher(void *self, tdo_node pixels)
+{
+    struct network *n = self;
+    tdo_node x = tdo_op_reshape(n->g, pixels, TDO_SHAPE(N, P));
+    return tdo_op_affine(n->g, tdo_op_matmul(n->g, x, n->w, false, true), 3, 0);
 }
 
 /* Loss of each row, and the gradient of their sum by W, of these defenses. */
@@ -165,6 +205,7 @@ static void run(const struct tdo_defenses *d, const struct numbers *n, int passe
                                     .adversarial = a,
                                     .labels = y,
                                     .forward = forward,
+                                    .teacher = teacher,
                                     .self = &net,
                                     .clean_logits = TDO_NONE,
                                     .adversarial_logits = TDO_NONE};
@@ -236,6 +277,27 @@ static void adversarial_training_weighs_what_it_runs(void)
     compare(&drawn, attacked_alone, 1);
 }
 
+static void ensemble_adversarial_training_weighs_the_same_way(void)
+{
+    struct tdo_defenses d = {.count = 0};
+    use_row("ensemble_adversarial", "share=0.25,sources=a", &d);
+    compare(&d, both_halves, 2);
+}
+
+static void a_student_learns_the_teacher_s_word_as_a_constant(void)
+{
+    struct tdo_defenses d = {.count = 0};
+    use_row("distillation", "temperature=4,teacher=file", &d);
+    compare(&d, distilled, 1);
+}
+
+static void a_teacher_learns_labels_at_its_temperature(void)
+{
+    struct tdo_defenses d = {.count = 0};
+    use_row("distillation", "temperature=4,teacher=labels", &d);
+    compare(&d, warm_labels, 1);
+}
+
 static void goals_and_penalties_join_the_default_loss(void)
 {
     struct tdo_defenses d = {.count = 0};
@@ -248,5 +310,10 @@ CU_TestInfo suite_tests[] = {
     {"TRADES is equation 5", trades_is_equation_5},
     {"MART is equations 8 and 9", mart_is_equations_8_and_9},
     {"adversarial training weighs what it runs", adversarial_training_weighs_what_it_runs},
+    {"ensemble adversarial training weighs the same way",
+     ensemble_adversarial_training_weighs_the_same_way},
+    {"a student learns the teacher's word, as a constant",
+     a_student_learns_the_teacher_s_word_as_a_constant},
+    {"a teacher learns labels, at its temperature", a_teacher_learns_labels_at_its_temperature},
     {"goals and penalties join the default loss", goals_and_penalties_join_the_default_loss},
     CU_TEST_INFO_NULL};

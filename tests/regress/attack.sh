@@ -12,7 +12,7 @@ common=(data.file=g.h5 model.file=net/model.safetensors craft.max=40)
 cat > list.cfg <<'C'
 attack = ( { name = "clean"; }, { name = "random_noise"; eps = 0.2; },
            { name = "fgsm"; eps = (0.05, 0.1, "51/255"); }, { name = "fgsm"; norm = "l2"; eps = 2; minimal = true; eps_step = 0.5; },
-           { name = "rfgsm"; eps = 0.2; label = "least"; }, { name = "ifgsm"; eps = 0.2; ladder = (1, 4); models = "net/model.safetensors,other/model.safetensors"; },
+           { name = "rfgsm"; eps = 0.2; label = "least"; }, { name = "ifgsm"; eps = 0.2; ladder = (1, 4); models = "net,other/model.safetensors"; },
            { name = "pgd"; eps = 0.2; steps = 5; restarts = 2; loss = "dlr"; label = "each"; targets = 2; } );
 C
 must_work 1 attack list.cfg "${common[@]}" run.dir=one

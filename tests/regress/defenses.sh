@@ -14,9 +14,16 @@ long=(data.file=g.h5 model.name=lenet train.epochs=8 train.batch=32)
 craft=(attack data.file=g.h5 model.file=plain/model.safetensors data.split=train craft.store=f32)
 must_work 2 train run.dir=plain "${long[@]}"
 must_work 2 "${craft[@]}" run.dir=crafted attack=deepfool
-# What a row needs besides: an inner attack that is not the first, smaller steps, a stored set.
+# Stored networks to train with; one is for other images.
+short=(model.name=mlp train.steps=5 train.batch=32)
+must_work 1 import import.format=moons import.out=m.h5 import.train=32 import.test=8
+must_work 1 train run.dir=teacher data.file=g.h5 "${short[@]}" defense=distillation defense.0.teacher=labels
+must_work 1 train run.dir=second data.file=g.h5 "${short[@]}" run.seed=2
+must_work 1 train run.dir=moons data.file=m.h5 "${short[@]}"
+# What a row needs besides: an inner attack that is not the first, smaller steps, what is stored.
 declare -A more=([trades]=defense.0.inner=1 [vat]=defense.0.inner=3 [deep_defense]=train.clip=1
-    [static_set]=defense.0.file=crafted/adversarial.h5)
+    [static_set]=defense.0.file=crafted/adversarial.h5 [distillation]=defense.0.teacher=teacher
+    [ensemble_adversarial]=defense.0.sources=teacher,second/model.safetensors)
 
 # train_row <directory> <ranks> <arguments...>
 train_row() {
@@ -47,7 +54,8 @@ done
 
 # Rows change training, each in its way.
 if [[ $mode != brief ]]; then
-    for row in copies static_set label_smoothing feature_squeezing adversarial trades mart vat input_gradient; do
+    for row in copies static_set label_smoothing feature_squeezing adversarial trades mart vat input_gradient \
+               ensemble_adversarial distillation; do
         must_differ gaussian/model.safetensors $row/model.safetensors
         must_differ brelu/model.safetensors $row/model.safetensors
     done
@@ -60,24 +68,42 @@ defense = ( { name = "gaussian"; sigma = 0.1; }, { name = "brelu"; t = 2.0; }, {
             { name = "gaussian"; copies = 2; noise = "rounded"; sigma = 0.2; clip = true; }, { name = "static_set"; } );
 C
 cat inner.cfg >> both.cfg
+# killed <arguments...>: a run that is killed as soon as it has left a checkpoint.
+killed() {
+    rm -rf killed
+    "$testudo" "$@" run.dir=killed > out 2> err &
+    pid=$!
+    until [[ -e killed/checkpoint.h5 ]] || ! kill -0 $pid 2> /dev/null; do
+        sleep 0.01
+    done
+    kill -9 $pid
+    wait $pid 2> /dev/null
+    must_not_exist killed/model.safetensors
+}
 must_work 2 "${craft[@]}" run.dir=others attack=fgsm attack.0.eps=0.1
 train=(train both.cfg data.file=g.h5 model.name=zcnn train.steps=12 train.batch=32 train.save=2 train.val_share=0.2)
 must_work 1 "${train[@]}" run.dir=whole defense.6.file=crafted/adversarial.h5
 check "768 copies and examples beside 256 images" grep -q '1024 images' err
-"$testudo" "${train[@]}" run.dir=killed defense.6.file=crafted/adversarial.h5 > out 2> err &
-pid=$!
-until [[ -e killed/checkpoint.h5 ]] || ! kill -0 $pid 2> /dev/null; do
-    sleep 0.01
-done
-kill -9 $pid
-wait $pid 2> /dev/null
-must_not_exist killed/model.safetensors
+killed "${train[@]}" defense.6.file=crafted/adversarial.h5
 must_fail 2 'of a run with other settings' 1 "${train[@]}" run.dir=killed defense.6.file=others/adversarial.h5
 mv crafted moved
 must_work 3 "${train[@]}" run.dir=killed defense.6.file=moved/adversarial.h5
 mv moved crafted
 check "it goes on" grep -q '^resume' err
 must_equal whole/model.safetensors killed/model.safetensors
+
+# Of a teacher what counts is what it says, not where it lies.
+train=(train data.file=g.h5 model.name=zcnn train.steps=12 train.batch=32 train.save=2
+       defense=gaussian,distillation defense.1.teacher=teacher)
+must_work 2 "${train[@]}" run.dir=student
+check "run.json names the teacher" grep -Eq '"teacher": "[0-9a-f]{16}"' student/run.json
+killed "${train[@]}"
+must_fail 2 'other settings, data' 1 "${train[@]}" run.dir=killed defense.1.teacher=second
+must_fail 2 'other settings, data' 1 "${train[@]}" run.dir=killed defense.1.teacher=labels
+cp teacher/model.safetensors moved.safetensors
+must_work 3 "${train[@]}" run.dir=killed defense.1.teacher=moved.safetensors
+check "it goes on" grep -q '^resume' err
+must_equal student/model.safetensors killed/model.safetensors
 
 # Training on examples that were crafted once, "Adv. Training I": they are learned, and so are their
 # labels; DeepFool's own network misses nearly all of them.
@@ -98,10 +124,12 @@ if [[ $mode != brief ]]; then
 fi
 
 # One clear line each.
-refuse() { # <regex> <arguments...>
+refuse() { # [-1] <regex> <arguments...>: exit code 2, or 1
+    local want=2
+    [[ $1 != -1 ]] || { want=1; shift; }
     sometimes 4 || return
     rm -rf bad
-    must_fail 2 "$1" 1 train run.dir=bad data.file=g.h5 model.name=zcnn train.steps=1 "${@:2}"
+    must_fail $want "$1" 1 train run.dir=bad data.file=g.h5 model.name=zcnn train.steps=1 "${@:2}"
     must_not_exist bad/model.safetensors
 }
 refuse 'both own the loss' inner.cfg defense=trades,mart
@@ -114,3 +142,28 @@ refuse 'defense.0.file is missing: adversarial.h5' defense=static_set
 refuse 'defense.0.file is not there: nowhere.h5' defense=static_set defense.0.file=nowhere.h5
 refuse 'g.h5 is a data set, not a stored set' defense=static_set defense.0.file=g.h5
 must_fail 2 'certify.noise.*rounded' 1 certify run.dir=plain data.file=g.h5 certify.sigma=0.1 certify.noise=uniform
+refuse 'inner.0 .clean. asks no network anything' defense=adversarial inner=clean
+refuse 'inner.0 .random_noise. asks no network' defense=mart inner=random_noise
+refuse 'missing teacher: defense.0.teacher' defense=distillation
+refuse 'missing sources: defense.0.sources' inner.cfg defense=ensemble_adversarial
+refuse -1 'nowhere: cannot be opened' defense=distillation defense.0.teacher=nowhere
+refuse -1 'nowhere: cannot be opened' inner.cfg defense=ensemble_adversarial defense.0.sources=teacher,nowhere
+refuse 'moons/model.safetensors is for images of 1x1x2' defense=distillation defense.0.teacher=moons
+refuse 'moons/model.safetensors is for images of 1x1x2' inner.cfg defense=ensemble_adversarial \
+    defense.0.sources=teacher,moons
+refuse 'defense.0.teacher = teacher,second: one network' defense=distillation defense.0.teacher=teacher,second
+refuse 'trades. and defense.1 .distillation. both own the loss' inner.cfg defense=trades,distillation \
+    defense.1.teacher=teacher
+refuse 'defense.0 .label_smoothing. changes labels' defense=label_smoothing,distillation defense.1.teacher=teacher
+refuse 'defense.0 .brelu. and defense.1 .brelu. both replace activations' defense=brelu,brelu
+for row in adversarial "ensemble_adversarial defense.0.sources=teacher" "distillation defense.0.teacher=teacher"; do
+    sometimes 3 || continue
+    must_fail 2 'which only the job train makes ready' 1 bench inner.cfg bench.what=train model.name=mlp \
+        bench.seconds=0.01 defense=${row}
+done
+
+# An attack by scores alone will do.
+if [[ $mode != brief ]]; then
+    must_work 2 train run.dir=scores data.file=g.h5 "${short[@]}" train.steps=1 defense=adversarial inner=nattack \
+        inner.0.population=4 inner.0.steps=2
+fi

@@ -222,6 +222,9 @@ static void exists_is_true_for_files_and_directories(void)
     ASSERT_OK(tdo_file_write(p.s, "", 0));
     CU_ASSERT_TRUE(tdo_file_exists(p.s));
     CU_ASSERT_TRUE(tdo_file_exists(folder));
+    CU_ASSERT_TRUE(tdo_file_is_dir(folder));
+    CU_ASSERT_FALSE(tdo_file_is_dir(p.s));
+    CU_ASSERT_FALSE(tdo_file_is_dir("/nowhere"));
     CU_ASSERT_EQUAL(unlink(p.s), 0);
 }
 

@@ -268,12 +268,12 @@ static tdo_err check_rows(const tdo_stack *s, struct part *p, const char *key)
     return check_labels(s, p, key);
 }
 
-/* Rows of images that are not held out; both ascend. */
+/* Rows of images that are trained on and not held out; both ascend. */
 static tdo_err list_kept(const tdo_stack *s, struct part *p)
 {
     int64_t held = 0;
     TDO_TRY(tdo_memory_new(p->size, &p->row));
-    for (int64_t j = 0; j < p->size; j++) {
+    for (int64_t j = 0; j < p->size && j * p->skip < s->holdout.rows; j++) {
         while (held < s->holdout.held &&
                tdo_holdout_validation(&s->holdout, held) < j * p->skip) {
             held++;

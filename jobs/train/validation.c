@@ -23,7 +23,9 @@ static tdo_err read_held(const struct tdo_images *im, const int64_t *rows, int64
 static tdo_err hold_out(const tdo_config *c, struct tdo_validation *v)
 {
     const double share = tdo_config_real(c, "train.val_share");
-    const int64_t rows = tdo_dataset_info(v->data)->rows[TDO_SPLIT_TRAIN];
+    const int64_t all = tdo_dataset_info(v->data)->rows[TDO_SPLIT_TRAIN];
+    const int64_t wanted = tdo_config_int(c, "train.images");
+    const int64_t rows = wanted > 0 && wanted < all ? wanted : all;
     const int64_t held = (int64_t)(share * (double)rows);
     if (share > 0 && (held < 1 || held >= INT64_C(1) << 31)) {
         return TDO_FAIL(TDO_ERR_CONFIG,

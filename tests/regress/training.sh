@@ -72,6 +72,12 @@ must_work 1 "${worst[@]}" train.epochs=1 run.dir=first
 must_equal best/model.safetensors last/model.safetensors
 must_equal worst/model.safetensors first/model.safetensors
 
+# Some of the images: the others do not matter.
+must_work 1 "${base[@]}" model.name=mlp train.images=100 train.val_share=0.1 run.dir=some
+check "90 images" grep -q '90 images, batch 64' err
+must_work 2 "${base[@]}" model.name=mlp train.images=100 train.val_share=0.1 run.dir=some2
+must_equal some/model.safetensors some2/model.safetensors
+
 # Starting from a model file goes on from its weights.
 must_work 1 "${base[@]}" train.epochs=1 model.file=last/model.safetensors run.dir=more
 check "a started training begins where the other ended" awk -v a="$(field last 3 loss)" \

@@ -10,7 +10,8 @@ inner = ( { name = "pgd"; eps = 0.1; steps = 3; keep = "last"; },
           { name = "fgsm"; eps = 0.2; label = "predicted"; }, { name = "vat"; eps = 1; } );
 C
 # What a row needs besides: an inner attack that is not the first, smaller steps.
-declare -A more=([trades]=defense.0.inner=1 [vat]=defense.0.inner=3 [deep_defense]=train.clip=1)
+declare -A more=([trades]=defense.0.inner=1 [vat]=defense.0.inner=3 [deep_defense]=train.clip=1
+                 [consistency]=defense=consistency,gaussian)
 
 # train_row <directory> <ranks> <arguments...>
 train_row() {
@@ -37,16 +38,26 @@ done
 
 # Rows change training, each in its way.
 if [[ $mode != brief ]]; then
-    for row in label_smoothing feature_squeezing adversarial trades mart vat input_gradient; do
+    for row in label_smoothing feature_squeezing adversarial trades mart vat input_gradient parseval consistency; do
         must_differ gaussian/model.safetensors $row/model.safetensors
         must_differ brelu/model.safetensors $row/model.safetensors
     done
 fi
 
+# One copy and no weights: the loss is the cross entropy; a second copy is another draw.
+if [[ $mode != brief ]]; then
+    for copies in 1 2; do
+        train_row copies$copies 2 defense=gaussian,consistency defense.1.copies=$copies defense.1.lambda=0 defense.1.eta=0
+    done
+    must_equal gaussian/model.safetensors copies1/model.safetensors
+    must_differ gaussian/model.safetensors copies2/model.safetensors
+fi
+
 # Together, and after a kill.
 cat > both.cfg <<'C'
 defense = ( { name = "gaussian"; sigma = 0.1; }, { name = "brelu"; t = 2.0; }, { name = "label_smoothing"; },
-            { name = "adversarial"; share = 0.5; mix = "probability"; eps_from = 0.05; inner = 2; }, { name = "input_gradient"; } );
+            { name = "adversarial"; share = 0.5; mix = "probability"; eps_from = 0.05; inner = 2; }, { name = "input_gradient"; },
+            { name = "parseval"; beta = 0.01; } );
 C
 cat inner.cfg >> both.cfg
 train=(train both.cfg data.file=g.h5 model.name=zcnn train.steps=12 train.batch=32 train.save=2)
@@ -85,6 +96,8 @@ refuse() { # <regex> <arguments...>
 refuse 'both own the loss' inner.cfg defense=trades,mart
 refuse 'of the list inner, which has 0' defense=adversarial
 refuse 'of the list inner, which has 4' inner.cfg defense=adversarial defense.0.inner=4
+refuse 'consistency. compares draws .* gaussian expected' defense=consistency
+refuse 'defense.1.copies' defense=gaussian,consistency defense.1.copies=17
 refuse 'rounded noise is for 8-bit' inner.cfg defense=gaussian,adversarial defense.0.noise=rounded
 refuse 'no models and no stored set' defense=adversarial inner=fgsm inner.0.models=whole/model.safetensors
 refuse 'leaves the box' defense=adversarial inner=fgsm inner.0.eps=2

@@ -167,20 +167,17 @@ right=$(awk 'FNR == 1 { next }
     END { print right, n }' plane1/regions.tsv plane1/regions_points.tsv)
 check "squares have the classes of their points: $right" test "${right% *}" -ge 190
 must_work 1 report report.from=plane1,moons,plane3 report.out=plane
-must_work 3 report report.from=plane1,moons,plane3 report.out=again
-must_equal plane/regions.dat again/regions.dat
-must_equal plane/regions.gp again/regions.gp
 check "gnuplot was given the regions" grep -q "cd 'plane'; load 'regions.gp'" drawn
 must_be "two panels" 2 "$(grep -c 'with rgbimage' plane/regions.gp)"
 check "no regions, no section" bash -c '! grep -q Decision one/report.md'
-must_fail 2 'evaluate.regions is for images of two numbers, data.file has 28x28x1' 3 evaluate \
+sometimes 3 && must_fail 2 'evaluate.regions is for images of two numbers, data.file has 28x28x1' 2 evaluate \
     run.dir=digits data.file=moved.h5 model.file=trained/model.safetensors evaluate.regions=3
 mkdir broken_plane
 cp plane1/evaluate.* broken_plane
 sed '5s/[^\t]*$/1.5/' plane1/regions.tsv > broken_plane/regions.tsv
-must_fail 1 'broken_plane/regions.tsv:5: confidence' 2 report report.from=broken_plane report.out=new
+sometimes 3 && must_fail 1 'broken_plane/regions.tsv:5: confidence' 1 report report.from=broken_plane report.out=new
 sed '5s/[^\t]*$/0.9/' plane1/regions.tsv > broken_plane/regions.tsv
-must_fail 1 'broken_plane/regions_points.tsv' 2 report report.from=broken_plane report.out=new
+sometimes 3 && must_fail 1 'broken_plane/regions_points.tsv' 1 report report.from=broken_plane report.out=new
 
 # ---- gnuplot ----------------------------------------------------------------------------------------
 alone=(OMPI_MCA_ess_singleton_isolated=1) # Open MPI starts a program of its own otherwise

@@ -20,7 +20,7 @@
 #include "defenses/divergence.h"
 #include "nn/graph/grad.h"
 
-enum { LAMBDA, C, D, STEPS, OVERSHOOT, SMALL };
+enum { LAMBDA, C, D, STEPS, OVERSHOOT, SMALL, LAYERS };
 
 #define REAL(k, v, lo, hi, h)                                                                  \
     {                                                                                          \
@@ -42,6 +42,11 @@ static const struct tdo_option options[] = {
     [OVERSHOOT] = REAL("overshoot", "0.02", 0, 10, "share that is added to cross over"),
     [SMALL] =
         REAL("small", "5e-6", 0, 1, "added to each element of a gradient before its norm"),
+    [LAYERS] = {.key = "layers",
+                .type = TDO_OPTION_TEXT,
+                .value = "",
+                .help = "layers whose weights the regulariser changes, comma-separated; empty: "
+                        "all"},
     {0}};
 
 /* The unrolled attack on the rows of a step. */
@@ -53,6 +58,12 @@ struct unrolled {
     tdo_node x;     /* [N,P] as images of the model's input */
     tdo_node wrong; /* [N] 1: misclassified as it is */
 };
+
+/* The logits at x, behind the input layer. */
+static tdo_node evaluate(const struct unrolled *u, tdo_node x)
+{
+    return u->s->evaluate(u->s->self, x, tdo_defense_text(u->use, "layers"));
+}
 
 static tdo_node flat(const struct unrolled *u, tdo_node x)
 {
@@ -81,56 +92,70 @@ static tdo_node magnitude(tdo_graph *g, tdo_node a)
 
 /* ---- which class ------------------------------------------------------------------------------------ */
 
-/* |z_l - z_own| / |w_l + e| for class l, without derivative. */
-static tdo_node distance_to(const struct unrolled *u, tdo_node point, tdo_node z, tdo_node own,
-                            int l)
+/* z_l - z_own of each row, and its gradient w [N,P] by the point; l [N]. */
+static tdo_node boundary(const struct unrolled *u, tdo_node point, tdo_node z, tdo_node own,
+                         tdo_node l, tdo_node *w)
 {
     tdo_graph *g = u->g;
-    tdo_node index = tdo_op_constant(g, TDO_SHAPE(u->rows), l), w = TDO_NONE;
-    tdo_node gap = tdo_op_sub(g, tdo_op_gather(g, z, index), tdo_op_gather(g, z, own));
-    tdo_grad(g, gap, TDO_NONE, 1, &point, &w);
-    tdo_node length = norm(u, tdo_op_affine(g, flat(u, w), 1, u->use->value[SMALL]));
-    return tdo_op_detach(g, tdo_op_div(g, magnitude(g, gap), length));
+    tdo_node gap = tdo_op_sub(g, tdo_op_gather(g, z, l), tdo_op_gather(g, z, own));
+    tdo_grad(g, gap, TDO_NONE, 1, &point, w);
+    *w = flat(u, *w);
+    return magnitude(g, gap);
 }
 
-/* The class to go to, [N]: of wrong rows the label, else the nearest other than `own`. */
+/* |w + e|. */
+static tdo_node length_of(const struct unrolled *u, tdo_node w)
+{
+    return norm(u, tdo_op_affine(u->g, w, 1, u->use->value[SMALL]));
+}
+
+/* The class k places behind `own` in a circle, [N]. */
+static tdo_node behind(const struct unrolled *u, tdo_node own, int k)
+{
+    tdo_graph *g = u->g;
+    const tdo_shape rows = TDO_SHAPE(u->rows);
+    tdo_node next = tdo_op_affine(g, own, 1, k),
+             last = tdo_op_constant(g, rows, (double)(u->classes - 1));
+    tdo_node around = tdo_op_affine(g, next, 1, (double)-u->classes);
+    return tdo_op_select(g, tdo_op_greater(g, next, last), around, next);
+}
+
+/* The class to go to, [N]: of wrong rows the label, else the nearest other than `own`. Each row
+ * looks at its K - 1 others in turn. Without derivative, as nothing of argmax has one. */
 static tdo_node nearest(const struct unrolled *u, tdo_node point, tdo_node z, tdo_node own)
 {
     tdo_graph *g = u->g;
-    const tdo_shape column = TDO_SHAPE(u->rows, 1), all = TDO_SHAPE(u->rows, u->classes);
-    tdo_node each = TDO_NONE; /* [N,K]: the distance, negative, so that the largest is wanted */
-    for (int l = 0; l < u->classes; l++) {
-        tdo_node d = tdo_op_reshape(g, distance_to(u, point, z, own, l), column);
-        tdo_node here =
-            tdo_op_one_hot(g, tdo_op_constant(g, TDO_SHAPE(u->rows), l), u->classes);
-        tdo_node term =
-            tdo_op_select(g, here, tdo_op_broadcast(g, d, all), tdo_op_constant(g, all, 0));
-        each = each == TDO_NONE ? term : tdo_op_add(g, each, term);
+    const tdo_shape all = TDO_SHAPE(u->rows, u->classes);
+    tdo_node each = tdo_op_constant(g, all, 0),
+             w = TDO_NONE; /* [N,K]: distances, 0 for `own` */
+    for (int k = 1; k < u->classes; k++) {
+        tdo_node l = behind(u, own, k), gap = boundary(u, point, z, own, l, &w);
+        tdo_node distance = tdo_op_div(g, gap, length_of(u, w));
+        each = tdo_op_add(g, each, tdo_op_scatter(g, distance, l, u->classes));
     }
-    tdo_node barred = tdo_op_one_hot(g, own, u->classes);
     tdo_node near =
-        tdo_op_select(g, barred, tdo_op_constant(g, all, -1e30), tdo_op_affine(g, each, -1, 0));
+        tdo_op_select(g, tdo_op_one_hot(g, own, u->classes), tdo_op_constant(g, all, -1e30),
+                      tdo_op_affine(g, each, -1, 0));
     return tdo_op_select(g, u->wrong, u->s->labels, tdo_op_argmax(g, near));
 }
 
 /* ---- steps -------------------------------------------------------------------------------------------- */
 
-/* One step from x + r: r + the way to the nearest boundary, for rows of `open`. */
+/* One step from x + r: r + the way to the nearest boundary, for rows of `open`. The first step has
+ * no r, and shares the clean forward pass. */
 static tdo_node advance(const struct unrolled *u, tdo_node r, tdo_node own, tdo_node open)
 {
     tdo_graph *g = u->g;
-    tdo_node point = tdo_op_add(g, u->x, r), w = TDO_NONE;
-    tdo_node z = u->s->evaluate(u->s->self, point);
+    tdo_node point = r == TDO_NONE ? u->x : tdo_op_add(g, u->x, r), way = TDO_NONE;
+    tdo_node z = evaluate(u, point);
     tdo_node to = nearest(u, point, z, own);
-    tdo_node gap = tdo_op_sub(g, tdo_op_gather(g, z, to), tdo_op_gather(g, z, own));
-    tdo_grad(g, gap, TDO_NONE, 1, &point, &w);
-    tdo_node way = flat(u, w);
-    tdo_node length = norm(u, tdo_op_affine(g, way, 1, u->use->value[SMALL]));
-    tdo_node part = tdo_op_div(g, magnitude(g, gap), tdo_op_mul(g, length, length));
+    tdo_node gap = boundary(u, point, z, own, to, &way), length = length_of(u, way);
+    tdo_node part = tdo_op_div(g, gap, tdo_op_mul(g, length, length));
     tdo_node step = tdo_op_mul(g, way, over_rows(u, part));
     tdo_node none = tdo_op_constant(g, TDO_SHAPE(u->rows, u->size), 0);
     step = tdo_op_select(g, over_rows(u, open), step, none);
-    return tdo_op_add(g, r, tdo_op_reshape(g, step, tdo_graph_shape(g, r)));
+    step = tdo_op_reshape(g, step, tdo_graph_shape(g, u->x));
+    return r == TDO_NONE ? step : tdo_op_add(g, r, step);
 }
 
 /* D of each row: (1 + overshoot) r. */
@@ -138,12 +163,12 @@ static tdo_node perturbation(const struct unrolled *u, tdo_node predicted)
 {
     tdo_graph *g = u->g;
     const double beyond = 1 + u->use->value[OVERSHOOT];
-    tdo_node r = tdo_op_constant(g, tdo_graph_shape(g, u->x), 0), own = predicted;
+    tdo_node r = TDO_NONE, own = predicted;
     tdo_node open = tdo_op_constant(g, TDO_SHAPE(u->rows), 1);
     for (int k = 0; k < (int)u->use->value[STEPS]; k++) {
         r = advance(u, r, own, open);
         tdo_node tested = tdo_op_add(g, u->x, tdo_op_affine(g, r, beyond, 0));
-        tdo_node now = tdo_op_argmax(g, u->s->evaluate(u->s->self, tdo_op_detach(g, tested)));
+        tdo_node now = tdo_op_argmax(g, evaluate(u, tdo_op_detach(g, tested)));
         tdo_node moved = magnitude(g, tdo_op_sub(g, now, predicted));
         tdo_node missed = magnitude(g, tdo_op_sub(g, now, u->s->labels));
         tdo_node still = tdo_op_select(g, moved, tdo_op_constant(g, TDO_SHAPE(u->rows), 0),
@@ -162,7 +187,7 @@ static tdo_node penalty(const struct tdo_defense_use *use, struct tdo_defense_st
     const tdo_shape image = tdo_graph_shape(g, u.x);
     u.rows = image.dim[0];
     u.size = tdo_shape_count(&image) / u.rows;
-    tdo_node z = s->evaluate(s->self, u.x);
+    tdo_node z = evaluate(&u, u.x);
     u.classes = tdo_graph_shape(g, z).dim[1];
     tdo_node predicted = tdo_op_argmax(g, z);
     u.wrong = tdo_op_sign(g, magnitude(g, tdo_op_sub(g, predicted, s->labels)));

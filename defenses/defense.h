@@ -11,6 +11,9 @@
  *     adversarial input ── augment ... ──► pixels ──► the same network ──► logits ──► loss
  *                                                                                     + penalty ...
  *
+ * Before all this, rows may stack more training images behind those of the data set: copies of each
+ * (`copies`, `copy`), or a stored set (`stored`). They are made once, and go the same way.
+ *
  * At most one row owns the loss; without one it is the cross entropy of the clean input with the
  * goal, which is the label unless rows change it. Any number of rows add penalties, or change the
  * weights behind the optimiser's update.
@@ -35,9 +38,10 @@ struct tdo_defense_step {
     tdo_node goal;        /* [N,K] */
     /* A forward pass in the mode of training; use the two functions below. */
     tdo_node (*forward)(void *self, tdo_node pixels);
-    /* The input layer; and the network behind it, in the mode of use, with running statistics. */
+    /* The input layer; and the network behind it, in the mode of use, with running statistics.
+     * Derivatives of that go on to the weights listed in `layers` alone ("": to all). */
     tdo_node (*input)(void *self, tdo_node pixels);
-    tdo_node (*evaluate)(void *self, tdo_node x);
+    tdo_node (*evaluate)(void *self, tdo_node x, const char *layers);
     /* The same pixels, or those of the inner attack, with draw i of the noise of rows that augment;
      * and a forward pass with draw i of what is random in the network. 0 is what is above. */
     tdo_node (*draw)(void *self, bool attacked, int i);
@@ -73,8 +77,15 @@ struct tdo_defense {
     bool network; /* its options belong into the model file */
     bool inner;   /* it trains on what an attack of the list `inner` makes of an image */
     bool draws;   /* it compares draws of the noise: a row that augments is in the list */
+    bool stored;  /* it trains on a stored set; it has the options file, row and mode */
     /* Make what the row needs beyond its values (a noise table). */
     tdo_err (*prepare)(struct tdo_defense_use *use);
+    /* How many copies of every image are stacked behind the data set; and what makes a copy of an
+     * image, in place: x [n], values 0..255 (u8) or pixels. The key is (image, copy from 1). In any
+     * thread. Errors: TDO_ERR_CONFIG for a data set that it cannot copy. */
+    int64_t (*copies)(const struct tdo_defense_use *use);
+    tdo_err (*copy)(const struct tdo_defense_use *use, const struct tdo_key *key, bool u8,
+                    int64_t n, float *x);
     /* Training input: raw [N,H,W,C] and keys [N] -> pixels. */
     tdo_node (*augment)(const struct tdo_defense_use *use, tdo_graph *g, tdo_node raw, bool u8,
                         tdo_node keys);

@@ -1,6 +1,11 @@
 /* Noise on pixels. See noise.h. */
 #include "defenses/noise.h"
 
+static const double root3 = 1.7320508075688772; /* half the width of unit variance */
+
+static const char not_8bit[] = "rounded noise is for 8-bit images; this data set holds floats: "
+                               "choose noise = real";
+
 tdo_node tdo_noise_pixels(tdo_graph *g, tdo_node raw, bool u8)
 {
     return u8 ? tdo_op_affine(g, raw, 1.0 / 255, 0) : raw;
@@ -12,17 +17,51 @@ tdo_node tdo_noise_add(tdo_graph *g, const struct tdo_noise *n, tdo_node raw, bo
     struct tdo_random how = {.stream = n->stream, .shape = tdo_graph_shape(g, raw)};
     if (n->law == TDO_NOISE_ROUNDED) {
         if (!u8) {
-            return tdo_graph_fail(
-                g, TDO_ERR_CONFIG,
-                "rounded noise is for 8-bit images; this data set holds floats: "
-                "choose noise = real");
+            return tdo_graph_fail(g, TDO_ERR_CONFIG, "%s", not_8bit);
         }
         how.law = TDO_LAW_ROUNDED;
         how.table = n->table;
         tdo_node sum = tdo_op_add(g, raw, tdo_op_random(g, keys, &how));
         return tdo_noise_pixels(g, sum, true); /* integers until here: exact */
     }
-    how.law = TDO_LAW_NORMAL;
-    tdo_node noise = tdo_op_affine(g, tdo_op_random(g, keys, &how), n->sigma, 0);
+    const bool uniform = n->law == TDO_NOISE_UNIFORM;
+    const double half = root3 * n->sigma;
+    how.law = uniform ? TDO_LAW_UNIFORM : TDO_LAW_NORMAL;
+    tdo_node noise = tdo_op_affine(g, tdo_op_random(g, keys, &how),
+                                   uniform ? 2 * half : n->sigma, uniform ? -half : 0);
     return tdo_op_add(g, tdo_noise_pixels(g, raw, u8), noise);
+}
+
+tdo_err tdo_noise_draw(const struct tdo_noise *n, const struct tdo_key *key, bool u8,
+                       int64_t count, float *x)
+{
+    enum { RUN = 256 };
+    const double sigma = n->sigma * (u8 ? 255 : 1);
+    float draw[RUN];
+    if (n->law == TDO_NOISE_ROUNDED && !u8) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "%s", not_8bit);
+    }
+    for (int64_t at = 0; at < count; at += RUN) {
+        const int64_t k = count - at < RUN ? count - at : RUN;
+        double scale = sigma, shift = 0;
+        if (n->law == TDO_NOISE_ROUNDED) {
+            tdo_rounded_draw(n->table, &n->stream, key, at, k, draw);
+            scale = 1;
+        } else if (n->law == TDO_NOISE_UNIFORM) {
+            tdo_rng_uniforms(&n->stream, key, at, k, draw);
+            scale = 2 * root3 * sigma;
+            shift = -root3 * sigma;
+        } else {
+            tdo_rng_normals(&n->stream, key, at, k, draw);
+        }
+        for (int64_t i = 0; i < k; i++) {
+            x[at + i] = (float)((double)x[at + i] + scale * (double)draw[i] + shift);
+        }
+    }
+    return TDO_OK;
+}
+
+bool tdo_noise_certifies(enum tdo_noise_law law)
+{
+    return law == TDO_NOISE_ROUNDED || law == TDO_NOISE_REAL;
 }

@@ -34,12 +34,6 @@ static tdo_err read_rows(const tdo_config *k, struct tdo_attacking *a)
         snprintf(key, sizeof key, "attack.%d", i);
         TDO_TRY(
             tdo_attack_read(k, key, tdo_config_row_index(k, "attack", i), seed, i, &a->use[i]));
-        if (a->accuracy > 0 && !a->use[i].row->ball) {
-            return TDO_FAIL(TDO_ERR_CONFIG,
-                            "craft.eps_ref is for attacks with an eps; attack.%d is %s, which "
-                            "looks for the smallest norm itself",
-                            i, a->use[i].row->name);
-        }
     }
     return TDO_OK;
 }
@@ -55,20 +49,35 @@ static tdo_err read_options(struct tdo_job_context *x, struct tdo_attacking *a)
     return read_rows(k, a);
 }
 
+/* Is its eps_ref looked for? Not of attacks that look for the smallest norm themselves. */
+static bool wants_eps_ref(const struct tdo_attacking *a, int row)
+{
+    return a->accuracy > 0 && a->use[row].row->ball && tdo_attack_list(&a->use[row], "eps");
+}
+
 static int passes_of(const struct tdo_attacking *a, int row)
 {
     const struct tdo_attack_list *eps = tdo_attack_list(&a->use[row], "eps");
-    return a->accuracy > 0 ? 1 + a->bisections + SHARES : eps ? eps->count : 1;
+    return wants_eps_ref(a, row) ? 1 + a->bisections + SHARES : eps ? eps->count : 1;
 }
 
 static tdo_err make_room(struct tdo_attacking *a)
 {
     const int64_t n = a->images.count;
+    bool wanted = false;
     for (int i = 0; i < a->rows; i++) {
         a->most += passes_of(a, i);
+        wanted = wanted || wants_eps_ref(a, i);
+    }
+    if (a->accuracy > 0 && !wanted) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "craft.eps_ref is for attacks with an eps; the list attack has none");
     }
     TDO_TRY(tdo_memory_new(a->most, &a->pass));
     TDO_TRY(tdo_memory_new(a->rows, &a->eps_ref));
+    for (int i = 0; i < a->rows; i++) {
+        a->eps_ref[i] = -1;
+    }
     TDO_TRY(tdo_memory_new(n, &a->clean));
     TDO_TRY(tdo_memory_new((a->most + 1) * n, &a->recorded));
     return tdo_outcomes_new(a->most, n, &a->outcomes);
@@ -137,7 +146,6 @@ static tdo_err find_eps_ref(struct tdo_attacking *a, struct tdo_attack_row *row,
     double low = 0, high = a->use[number].threat.eps;
     TDO_TRY(attack_at(a, row, number, high, 0));
     if (latest_accuracy(a) > a->accuracy) {
-        a->eps_ref[number] = -1;
         tdo_log_root(TDO_LOG_WARN, "attack.%d: accuracy is still %.4f at eps = %g, no eps_ref",
                      number, latest_accuracy(a), high);
         return TDO_OK;
@@ -163,7 +171,7 @@ static tdo_err find_eps_ref(struct tdo_attacking *a, struct tdo_attack_row *row,
 static tdo_err attack_row(struct tdo_attacking *a, struct tdo_attack_row *row, int number)
 {
     const struct tdo_attack_list *eps = tdo_attack_list(&a->use[number], "eps");
-    if (a->accuracy > 0) {
+    if (wants_eps_ref(a, number)) {
         return find_eps_ref(a, row, number);
     }
     for (int k = 0; k < passes_of(a, number); k++) {

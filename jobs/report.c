@@ -146,6 +146,7 @@ static tdo_err begin(struct reporting *p)
     TDO_TRY(tdo_report_regions(r));
     TDO_TRY(tdo_report_attacks(r));
     TDO_TRY(tdo_report_certified(r));
+    TDO_TRY(tdo_report_series(r));
     return tdo_report_training(r);
 }
 

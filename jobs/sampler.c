@@ -71,6 +71,9 @@ static struct item item_at(const tdo_sampler *s, int64_t i)
 
 static tdo_err make_plan(tdo_sampler *s)
 {
+    if (!tdo_noise_certifies(s->o.law)) {
+        return TDO_FAIL(TDO_ERR_BUG, "votes under noise that no certificate is about");
+    }
     const struct tdo_noise noise = {
         .law = s->o.law,
         .sigma = s->o.sigma,

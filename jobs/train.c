@@ -27,8 +27,7 @@ static int64_t rows_of_step(struct tdo_training *t, int64_t step, int64_t *id, i
     struct tdo_order order = t->order;
     order.epoch = (uint32_t)(step / t->steps_per_epoch);
     for (int64_t i = r.first; i < r.end; i++) {
-        id[i - r.first] =
-            tdo_holdout_train(&t->validation.holdout, tdo_shard_row(&order, at + i));
+        id[i - r.first] = tdo_stack_id(t->stack, tdo_shard_row(&order, at + i));
     }
     *mine = r.end - r.first;
     return rows;
@@ -64,13 +63,19 @@ static tdo_err make_trainer(struct tdo_job_context *c, struct tdo_training *t)
     bool wanted = false;
     TDO_TRY(tdo_comm_agree(c->comm, tdo_crafter_read(c->config, &t->net, &inner, &wanted)));
     o.inner = wanted ? &inner : NULL;
+    o.wide = tdo_stack_wide(t->stack);
     if (o.dropout > 0 && !t->net.model->dropout) {
         return TDO_FAIL(TDO_ERR_CONFIG, "train.dropout = %g: %s has no dropout layers",
                         o.dropout, t->net.model->name);
     }
+    if (o.optim.fixed_norms && tdo_params_count(t->net.params, TDO_PARAM_BUFFER) == 0) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "train.norm = fixed: %s has no batch normalisation",
+                        t->net.model->name);
+    }
     tdo_err err = tdo_trainer_new(c->comm, &t->net, &o, &t->trainer);
     if (err == TDO_OK) {
-        err = tdo_prefetch_new(t->data, TDO_SPLIT_TRAIN, o.batch, &t->prefetch);
+        const struct tdo_prefetch_source from = tdo_stack_source(t->stack);
+        err = tdo_prefetch_from(&from, o.batch, &t->prefetch);
     }
     for (int k = 0; err == TDO_OK && k < 2; k++) {
         err = tdo_memory_new(o.batch, &t->id[k]);
@@ -83,6 +88,8 @@ static tdo_err open_all(struct tdo_job_context *c, struct tdo_training *t)
     TDO_TRY(tdo_dataset_open(c->comm, tdo_config_text(c->config, "data.file"), &t->data));
     TDO_TRY(open_network(c, t));
     TDO_TRY(tdo_validation_open(c->comm, c->config, t->data, &t->net, &t->validation));
+    TDO_TRY(
+        tdo_stack_open(c->comm, t->data, &t->net.defenses, &t->validation.holdout, &t->stack));
     tdo_err err = tdo_train_plan_steps(c->config, t);
     if (err == TDO_OK) {
         err = tdo_train_plan_watch(c->config, t);
@@ -241,6 +248,7 @@ static void close_all(struct tdo_training *t)
 {
     tdo_prefetch_free(&t->prefetch);
     tdo_trainer_free(&t->trainer);
+    tdo_stack_free(&t->stack);
     tdo_validation_close(&t->validation);
     tdo_network_free(&t->net);
     tdo_dataset_free(&t->data);

@@ -119,6 +119,18 @@ void tdo_dataset_free(tdo_dataset **d);
 TDO_MUST tdo_err tdo_prefetch_new(const tdo_dataset *d, enum tdo_split split, int64_t max_rows,
                                   tdo_prefetch **out);
 
+/* The same of rows that come from elsewhere. `read` is called in the thread: no MPI, no HDF5. Its
+ * rows are what was asked for, in that order; x [n,row_bytes], y [n]. */
+struct tdo_prefetch_source {
+    void *self;       /* borrowed, as name is */
+    const char *name; /* for messages */
+    int64_t row_bytes;
+    tdo_err (*read)(void *self, const int64_t *rows, int64_t n, void *x, int32_t *y);
+};
+
+TDO_MUST tdo_err tdo_prefetch_from(const struct tdo_prefetch_source *from, int64_t max_rows,
+                                   tdo_prefetch **out);
+
 /* Ask for rows; returns at once.
  * Shapes:  rows [n], 1 <= n <= max_rows; copied.
  * Errors:  TDO_ERR_BUG when both buffers are taken (asked for, or handed out by the latest
@@ -128,7 +140,7 @@ TDO_MUST tdo_err tdo_prefetch_request(tdo_prefetch *p, const int64_t *rows, int6
 
 /* Wait for the oldest request that was not yet waited for.
  * Shapes:  *x [n,H,W,C] in the type of the file, *y [n].
- * Errors:  those of tdo_dataset_read; TDO_ERR_BUG when nothing was asked for.
+ * Errors:  those of reading; TDO_ERR_BUG when nothing was asked for.
  * Ranks:   not collective.
  * Owner:   borrowed until the next wait. */
 TDO_MUST tdo_err tdo_prefetch_wait(tdo_prefetch *p, const void **x, const int32_t **y);

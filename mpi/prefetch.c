@@ -22,7 +22,8 @@ struct place {
 };
 
 struct tdo_prefetch {
-    const tdo_dataset *d; /* borrowed */
+    struct tdo_prefetch_source from;
+    const tdo_dataset *d; /* of a split; borrowed */
     enum tdo_split split;
     int64_t max_rows;
     struct place place[2];
@@ -46,8 +47,7 @@ static void *work(void *context)
             break;
         }
         pthread_mutex_unlock(&p->mutex);
-        place->err =
-            tdo_dataset_read(p->d, p->split, place->rows, place->n, place->x, place->y);
+        place->err = p->from.read(p->from.self, place->rows, place->n, place->x, place->y);
         place->record = *tdo_error_last();
         pthread_mutex_lock(&p->mutex);
         place->state = FULL;
@@ -65,35 +65,61 @@ static tdo_err start_thread(struct tdo_prefetch *p)
         p->has_mutex && p->has_condition && pthread_create(&p->thread, NULL, work, p) == 0;
     if (!p->has_thread) {
         return TDO_FAIL(TDO_ERR_LIBRARY, "cannot start the thread that reads %s ahead",
-                        tdo_dataset_path(p->d));
+                        p->from.name);
     }
     return TDO_OK;
+}
+
+static tdo_err start(struct tdo_prefetch *p)
+{
+    const int64_t most = p->max_rows, bytes = p->from.row_bytes;
+    if (most < 1 || most > INT64_MAX / 8 / bytes) {
+        return TDO_FAIL(TDO_ERR_MEMORY, "out of memory: reading %lld rows ahead",
+                        (long long)most);
+    }
+    for (int i = 0; i < 2; i++) {
+        TDO_TRY(tdo_memory_new(most, &p->place[i].rows));
+        TDO_TRY(tdo_memory_new(most, &p->place[i].y));
+        TDO_TRY(tdo_memory_new(most * bytes, &p->place[i].x));
+    }
+    return start_thread(p);
+}
+
+tdo_err tdo_prefetch_from(const struct tdo_prefetch_source *from, int64_t max_rows,
+                          tdo_prefetch **out)
+{
+    TDO_TRY(tdo_memory_new(1, out));
+    (*out)->from = *from;
+    (*out)->max_rows = max_rows;
+    tdo_err err = start(*out);
+    if (err != TDO_OK) {
+        tdo_prefetch_free(out);
+    }
+    return err;
+}
+
+static tdo_err read_split(void *self, const int64_t *rows, int64_t n, void *x, int32_t *y)
+{
+    const struct tdo_prefetch *p = self;
+    return tdo_dataset_read(p->d, p->split, rows, n, x, y);
 }
 
 tdo_err tdo_prefetch_new(const tdo_dataset *d, enum tdo_split split, int64_t max_rows,
                          tdo_prefetch **out)
 {
-    *out = NULL;
-    tdo_err err = TDO_OK;
-    struct tdo_prefetch *p = NULL;
-    TDO_GOTO(tdo_memory_new(1, &p));
+    TDO_TRY(tdo_memory_new(1, out));
+    struct tdo_prefetch *p = *out;
     p->d = d;
     p->split = split;
     p->max_rows = max_rows;
-    if (max_rows < 1 || max_rows > INT64_MAX / 8 / tdo_dataset_row_bytes(d)) {
-        TDO_GOTO(TDO_FAIL(TDO_ERR_MEMORY, "out of memory: reading %lld rows ahead",
-                          (long long)max_rows));
+    p->from = (struct tdo_prefetch_source){.self = p,
+                                           .name = tdo_dataset_path(d),
+                                           .row_bytes = tdo_dataset_row_bytes(d),
+                                           .read = read_split};
+    tdo_err err = start(p);
+    if (err != TDO_OK) {
+        tdo_prefetch_free(out);
     }
-    for (int i = 0; i < 2; i++) {
-        TDO_GOTO(tdo_memory_new(max_rows, &p->place[i].rows));
-        TDO_GOTO(tdo_memory_new(max_rows, &p->place[i].y));
-        TDO_GOTO(tdo_memory_new(max_rows * tdo_dataset_row_bytes(d), &p->place[i].x));
-    }
-    TDO_GOTO(start_thread(p));
-    *out = p;
-    p = NULL;
-done:
-    tdo_prefetch_free(&p);
     return err;
 }
 

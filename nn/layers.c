@@ -16,7 +16,9 @@ static tdo_node parameter(struct tdo_build *b, const char *layer, const char *pa
     if (tdo_params_add(b->params, &entry, &index) != TDO_OK) {
         return tdo_graph_fail(b->g, tdo_error_last()->code, "%s", tdo_error_last()->message);
     }
-    return tdo_op_param(b->g, b->first_param + index, name, entry.shape);
+    tdo_node p = tdo_op_param(b->g, b->first_param + index, name, entry.shape);
+    const bool constant = b->learns && b->learns[0] && !tdo_params_listed(b->learns, name);
+    return constant && entry.kind == TDO_PARAM_WEIGHT ? tdo_op_detach(b->g, p) : p;
 }
 
 tdo_node tdo_layer_fixed(struct tdo_build *b, const char *layer, const char *part,
@@ -138,11 +140,12 @@ struct norm_params {
 static struct norm_params norm_parameters(struct tdo_build *b, const char *name, int64_t C)
 {
     const struct tdo_param vector = {.shape = TDO_SHAPE(C)};
-    struct tdo_param one = vector, buffer = vector;
+    struct tdo_param zero = vector, one = vector, buffer = vector;
+    zero.norm = one.norm = true;
     one.init = TDO_INIT_ONE;
     buffer.kind = TDO_PARAM_BUFFER;
     struct norm_params p = {.gamma = parameter(b, name, "weight", one),
-                            .beta = parameter(b, name, "bias", vector),
+                            .beta = parameter(b, name, "bias", zero),
                             .mean = parameter(b, name, "running_mean", buffer)};
     buffer.init = TDO_INIT_ONE;
     p.var = parameter(b, name, "running_var", buffer);

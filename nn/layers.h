@@ -43,6 +43,9 @@ struct tdo_build {
                             have their own ranges */
     tdo_node
         auxiliary; /* logits of an auxiliary head, if the model has one: its model sets it */
+    const char
+        *learns; /* weights that derivatives go on to, as tdo_params_listed has it; others
+                           are constants. NULL or "": all */
     enum tdo_norm_mode norm;
     bool noise;           /* are noise layers active? */
     double dropout;       /* probability of dropping a unit in training; 0: no dropout */

@@ -39,7 +39,7 @@ static tdo_err find_runs(tdo_optim *o, const tdo_params *p)
     TDO_TRY(tdo_memory_new(entries + 1, &o->run));
     for (int64_t i = 0; i < entries; i++) {
         const struct tdo_param *e = tdo_params_at(p, i);
-        if (e->kind != TDO_PARAM_WEIGHT) {
+        if (e->kind != TDO_PARAM_WEIGHT || (o->o.fixed_norms && e->norm)) {
             continue;
         }
         const float decay = decays(&o->o, e) ? (float)o->o.weight_decay : 0;

@@ -15,6 +15,7 @@ struct tdo_optim_options {
     double beta1, beta2, epsilon; /* adam */
     double weight_decay;
     bool decay_kernels; /* weight decay for kernels and matrices only: no biases, no norms */
+    bool fixed_norms;   /* scale and shift of normalisations stay as they are */
     double clip;        /* largest L2 norm of the whole gradient; 0: any */
 };
 

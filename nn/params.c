@@ -2,6 +2,7 @@
 #include "nn/params.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "nn/base/rng.h"
@@ -44,6 +45,72 @@ int64_t tdo_params_find(const tdo_params *p, const char *name)
         }
     }
     return -1;
+}
+
+/* The first word of a list, without blanks; *rest is behind its comma. */
+static const char *first_word(const char *list, int *length, const char **rest)
+{
+    list += strspn(list, ", ");
+    *length = (int)strcspn(list, ", ");
+    *rest = list + *length;
+    return list;
+}
+
+/* Is `name` the word, or does it go on with a dot behind it? */
+static bool is_named(const char *name, const char *word, int length)
+{
+    return strncmp(name, word, (size_t)length) == 0 &&
+           (name[length] == '\0' || name[length] == '.');
+}
+
+bool tdo_params_listed(const char *list, const char *name)
+{
+    int length = 0;
+    for (const char *word = first_word(list, &length, &list); length > 0;
+         word = first_word(list, &length, &list)) {
+        if (is_named(name, word, length)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "conv1, conv2, fc": weights up to their first dot. */
+static void show_layers(const tdo_params *p, char *text, size_t size)
+{
+    const char *last = "";
+    size_t at = 0;
+    text[0] = '\0';
+    for (int64_t i = 0; i < p->entries; i++) {
+        const char *name = p->entry[i].name;
+        const int length = (int)strcspn(name, ".");
+        if (p->entry[i].kind == TDO_PARAM_WEIGHT && !is_named(last, name, length) &&
+            at + (size_t)length + 3 < size) {
+            at +=
+                (size_t)snprintf(text + at, size - at, "%s%.*s", at ? ", " : "", length, name);
+            last = name;
+        }
+    }
+}
+
+tdo_err tdo_params_check_list(const tdo_params *p, const char *list)
+{
+    int length = 0;
+    for (const char *word = first_word(list, &length, &list); length > 0;
+         word = first_word(list, &length, &list)) {
+        bool found = false;
+        for (int64_t i = 0; i < p->entries; i++) {
+            found = found || (p->entry[i].kind == TDO_PARAM_WEIGHT &&
+                              is_named(p->entry[i].name, word, length));
+        }
+        if (!found) {
+            char layers[300];
+            show_layers(p, layers, sizeof layers);
+            return TDO_FAIL(TDO_ERR_CONFIG, "layers: '%.*s' is none of the network's: %s",
+                            length, word, layers);
+        }
+    }
+    return TDO_OK;
 }
 
 tdo_err tdo_params_add(tdo_params *p, const struct tdo_param *entry, int64_t *index)

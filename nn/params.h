@@ -29,6 +29,7 @@ struct tdo_param {
     tdo_shape shape;
     enum tdo_param_kind kind;
     enum tdo_init init;
+    bool norm;     /* scale or shift of a normalisation */
     bool no_decay; /* weight decay leaves it alone, whatever the optimiser's options say */
     int64_t fan_in, fan_out;
     int64_t offset, count; /* floats, in the block of its kind */
@@ -43,6 +44,11 @@ void tdo_params_free(tdo_params **p);
  * with another shape; TDO_ERR_BUG when values have their memory already. */
 TDO_MUST tdo_err tdo_params_add(tdo_params *p, const struct tdo_param *entry, int64_t *index);
 int64_t tdo_params_find(const tdo_params *p, const char *name); /* -1 if absent */
+/* Is the entry `name` one of `list`: names, or beginnings of names up to a dot ("conv1, fc.bias"),
+ * comma-separated? */
+bool tdo_params_listed(const char *list, const char *name);
+/* TDO_ERR_CONFIG when a word of `list` names none of the weights, naming those that exist. */
+TDO_MUST tdo_err tdo_params_check_list(const tdo_params *p, const char *list);
 int64_t tdo_params_entries(const tdo_params *p);
 const struct tdo_param *tdo_params_at(const tdo_params *p, int64_t index);
 int64_t tdo_params_count(const tdo_params *p, enum tdo_param_kind kind); /* floats of a block */

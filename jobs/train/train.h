@@ -5,8 +5,10 @@
  *     train.c          the job: open, steps, what follows an epoch, close
  *     train_input.c    the mean training image and what else the input layer learns from data
  *     train_options.c  train.* of the config -> schedule, optimiser, watch
+ *     stack.c          the images that are trained on: those of the data set, copies, stored sets
  *     train_state.c    metrics.jsonl; checkpoints: everything that a resumed run needs */
 #include "jobs/run.h"
+#include "jobs/train/stack.h"
 #include "jobs/train/trainer.h"
 #include "jobs/train/validation.h"
 #include "jobs/train/watch.h"
@@ -37,6 +39,7 @@ struct tdo_training {
     tdo_trainer *trainer;
     tdo_prefetch *prefetch;
     struct tdo_validation validation;
+    tdo_stack *stack;
 
     struct tdo_schedule schedule;
     struct tdo_watch watch;
@@ -44,7 +47,7 @@ struct tdo_training {
     bool reset,
         reload; /* at a milestone: the optimiser starts afresh; back to the best weights */
     struct tdo_order order;
-    int64_t *id[2]; /* rows of this rank in the present batch and the next */
+    int64_t *id[2]; /* rows of this rank in the present batch and the next, as in the stack */
     int64_t batch, steps, steps_per_epoch, save;
 
     /* The state, beside weights and optimiser. */
@@ -64,7 +67,7 @@ TDO_MUST tdo_err tdo_train_input(tdo_comm *comm, const tdo_dataset *d, struct td
 /* ---- train_options.c: local, agree on errors ---- */
 
 struct tdo_trainer_options tdo_train_step_options(const tdo_config *c, bool u8);
-/* Fill order, schedule and step counts of t, whose data set and validation are open. */
+/* Fill order, schedule and step counts of t, whose data set, validation and stack are open. */
 TDO_MUST tdo_err tdo_train_plan_steps(const tdo_config *c, struct tdo_training *t);
 /* Fill watch, metric, reset, reload; make room for kept weights. */
 TDO_MUST tdo_err tdo_train_plan_watch(const tdo_config *c, struct tdo_training *t);

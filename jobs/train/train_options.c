@@ -15,6 +15,7 @@ struct tdo_trainer_options tdo_train_step_options(const tdo_config *c, bool u8)
                   .epsilon = tdo_config_real(c, "train.epsilon"),
                   .weight_decay = tdo_config_real(c, "train.weight_decay"),
                   .decay_kernels = tdo_config_choice(c, "train.decay") == 1,
+                  .fixed_norms = tdo_config_choice(c, "train.norm") == 1,
                   .clip = tdo_config_real(c, "train.clip")},
         .dropout = tdo_config_real(c, "train.dropout"),
         .seed = (uint32_t)tdo_config_int(c, "run.seed"),
@@ -56,15 +57,14 @@ static tdo_err plan_schedule(const tdo_config *c, struct tdo_schedule *s)
 
 tdo_err tdo_train_plan_steps(const tdo_config *c, struct tdo_training *t)
 {
-    const struct tdo_holdout *h = &t->validation.holdout;
     const double epochs = (double)tdo_config_int(c, "train.epochs");
-    if (h->rows == 0) {
+    if (t->validation.holdout.rows == 0) {
         return TDO_FAIL(TDO_ERR_CONFIG, "data.file = %s has no training images",
                         tdo_config_text(c, "data.file"));
     }
     t->batch = tdo_config_int(c, "train.batch");
     t->order = (struct tdo_order){.seed = (uint32_t)tdo_config_int(c, "run.seed"),
-                                  .rows = h->rows - h->held,
+                                  .rows = tdo_stack_rows(t->stack),
                                   .block = tdo_config_int(c, "train.block"),
                                   .window = tdo_config_int(c, "train.window")};
     TDO_TRY(tdo_shard_check(&t->order));

@@ -156,6 +156,21 @@ tdo_err tdo_train_recall(struct tdo_training *t)
 
 /* ---- context -------------------------------------------------------------------------------- */
 
+/* A stored set is known by its content, not by its name. */
+static void forget_files(const tdo_json *all)
+{
+    tdo_json *list = NULL, *row = NULL;
+    if (tdo_json_get(all, "defense", &list)) {
+        for (int64_t i = 0; i < tdo_json_size(list); i++) {
+            if (tdo_json_at(list, i, &row)) {
+                tdo_json_remove(row, "file");
+            }
+            tdo_json_free(&row);
+        }
+    }
+    tdo_json_free(&list);
+}
+
 /* The resolved settings without those that name places or say how far to go. */
 static tdo_err settings(const tdo_config *c, const struct tdo_training *t, tdo_json **out)
 {
@@ -164,6 +179,7 @@ static tdo_err settings(const tdo_config *c, const struct tdo_training *t, tdo_j
     tdo_err err = TDO_OK;
     TDO_TRY(tdo_config_json(c, TDO_JOB_train, out));
     tdo_json_remove(*out, "data");
+    forget_files(*out);
     if (tdo_json_get(*out, "run", &run) && tdo_json_get(*out, "train", &train) &&
         tdo_json_get(*out, "model", &model)) {
         tdo_json_remove(run, "dir");
@@ -194,6 +210,7 @@ static tdo_err context_text(const tdo_config *c, struct tdo_training *t, char **
     tdo_json_set_hash(all, "start", network);
     tdo_json_set_hash(all, "data", tdo_dataset_info(t->data)->hash);
     tdo_json_set_hash(all, "validation", t->validation.images.hash);
+    tdo_stack_describe(t->stack, all);
     tdo_json_set_text(all, "isa", t->run.isa);
     err = tdo_json_text(all, 0, text);
 done:

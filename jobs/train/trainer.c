@@ -94,7 +94,8 @@ static tdo_node forward_draw(void *self, tdo_node pixels, int i)
         return tdo_graph_fail(t->g, TDO_ERR_MEMORY, "%s", tdo_error_last()->message);
     }
     f->count++;
-    **b = tdo_network_build_context(t->net, t->g, TDO_NORM_BATCH);
+    **b = tdo_network_build_context(t->net, t->g,
+                                    t->o.optim.fixed_norms ? TDO_NORM_RUNNING : TDO_NORM_BATCH);
     (*b)->row_weights = t->weights;
     (*b)->keys = keys_of(t, i);
     (*b)->dropout = t->o.dropout;
@@ -129,11 +130,17 @@ static tdo_node input(void *self, tdo_node pixels)
     return x;
 }
 
-static tdo_node evaluate(void *self, tdo_node x)
+static tdo_node evaluate(void *self, tdo_node x, const char *layers)
 {
     tdo_trainer *t = ((struct forwards *)self)->t;
     struct tdo_build *b = use_context(t);
-    tdo_node logits = b ? tdo_network_behind(t->net, b, x) : TDO_NONE;
+    tdo_node logits = TDO_NONE;
+    if (tdo_params_check_list(t->net->params, layers) != TDO_OK) {
+        (void)tdo_graph_fail(t->g, TDO_ERR_CONFIG, "%s", tdo_error_last()->message);
+    } else if (b) {
+        b->learns = layers;
+        logits = tdo_network_behind(t->net, b, x);
+    }
     tdo_memory_free(&b);
     return logits;
 }
@@ -194,19 +201,25 @@ static tdo_err collect_outputs(tdo_trainer *t, const struct forwards *f, tdo_nod
     const tdo_params *p = t->net->params;
     tdo_node *wrt = NULL, *gradient = NULL;
     int64_t *offset = NULL, n = 0;
+    bool *norm = NULL;
     tdo_err err = TDO_OK;
     TDO_GOTO(tdo_memory_new(tdo_params_entries(p) + 1, &wrt));
     TDO_GOTO(tdo_memory_new(tdo_params_entries(p) + 1, &gradient));
     TDO_GOTO(tdo_memory_new(tdo_params_entries(p) + 1, &offset));
+    TDO_GOTO(tdo_memory_new(tdo_params_entries(p) + 1, &norm));
     for (int64_t i = 0; i < tdo_params_entries(p); i++) {
         const struct tdo_param *e = tdo_params_at(p, i);
         if (e->kind == TDO_PARAM_WEIGHT) {
             offset[n] = e->offset;
+            norm[n] = e->norm;
             wrt[n++] = tdo_op_param(t->g, i, e->name, e->shape);
         }
     }
     tdo_grad(t->g, loss, TDO_NONE, (int)n, wrt, gradient);
     for (int64_t i = 0; i < n; i++) {
+        if (t->o.optim.fixed_norms && norm[i]) { /* not part of what train.clip measures */
+            gradient[i] = tdo_op_constant(t->g, tdo_graph_shape(t->g, wrt[i]), 0);
+        }
         add_part(t, output, gradient[i], offset[i]);
     }
     for (int k = 0; k < b->norms; k++) {
@@ -223,6 +236,7 @@ done:
     tdo_memory_free(&wrt);
     tdo_memory_free(&gradient);
     tdo_memory_free(&offset);
+    tdo_memory_free(&norm);
     return err;
 }
 
@@ -371,7 +385,7 @@ tdo_err tdo_trainer_new(tdo_comm *comm, struct tdo_network *n,
     t->rows_per_shard = (o->batch + o->shards - 1) / o->shards;
     t->pixels = n->spec.height * n->spec.width * n->spec.channels;
     t->weights_count = tdo_params_count(n->params, TDO_PARAM_WEIGHT);
-    t->buffers_count = tdo_params_count(n->params, TDO_PARAM_BUFFER);
+    t->buffers_count = o->optim.fixed_norms ? 0 : tdo_params_count(n->params, TDO_PARAM_BUFFER);
     t->count = t->weights_count + t->buffers_count + 2;
     tdo_err err = build(t);
     if (err != TDO_OK) {
@@ -442,11 +456,11 @@ static void fill_image(tdo_trainer *t, const struct tdo_trainer_batch *b, int64_
 {
     const struct tdo_augment *a = &t->o.augment;
     const struct tdo_model_spec *s = &t->net->spec;
-    const bool change = a->pad > 0 || a->flip;
+    const bool change = a->pad > 0 || a->flip, bytes = t->o.u8 && !t->o.wide;
     float *to = change ? t->image : raw;
     for (int64_t i = 0; i < t->pixels; i++) {
-        to[i] = t->o.u8 ? (float)((const uint8_t *)b->x)[at * t->pixels + i]
-                        : ((const float *)b->x)[at * t->pixels + i];
+        to[i] = bytes ? (float)((const uint8_t *)b->x)[at * t->pixels + i]
+                      : ((const float *)b->x)[at * t->pixels + i];
     }
     if (change) {
         tdo_augment_image(a, key, s->height, s->width, s->channels, to, raw);

@@ -15,7 +15,8 @@ typedef struct tdo_trainer tdo_trainer;
 struct tdo_trainer_options {
     int64_t batch; /* global */
     int shards;
-    bool u8; /* raw input is 8-bit values */
+    bool u8;   /* raw input is 8-bit values */
+    bool wide; /* rows come as f32, in the units of raw input */
     struct tdo_optim_options optim;
     struct tdo_augment augment;
     double dropout;
@@ -46,8 +47,8 @@ struct tdo_trainer_batch {
     uint32_t step;         /* enters the noise */
     int64_t epoch, number; /* from 1, of the epoch and of the batch in it; for messages */
     double rate;
-    /* Rows of this rank, as tdo_trainer_rows says: x [k,H,W,C] in the type of the data set,
-     * y [k], id [k] the global rows of the data set. */
+    /* Rows of this rank, as tdo_trainer_rows says: x [k,H,W,C] uint8 (u8, not wide) or f32,
+     * y [k], id [k] which key what is random about a row. */
     const void *x;
     const int32_t *y;
     const int64_t *id;

@@ -34,11 +34,21 @@ static void find_dependence(struct sweep *s, tdo_node y, int n, const tdo_node *
     }
 }
 
+static tdo_node sum_of(tdo_graph *g, tdo_node a, tdo_node b)
+{
+    const struct tdo_op *op = tdo_graph_at(g, a)->op;
+    tdo_node sum = TDO_NONE;
+    if (op->merge && op == tdo_graph_at(g, b)->op) {
+        sum = op->merge(g, a, b);
+    }
+    return sum != TDO_NONE ? sum : tdo_op_add(g, a, b);
+}
+
 static void gather(struct sweep *s, tdo_node operand, tdo_node gradient)
 {
     if (gradient != TDO_NONE) {
         tdo_node *t = &s->total[operand];
-        *t = *t == TDO_NONE ? gradient : tdo_op_add(s->g, *t, gradient);
+        *t = *t == TDO_NONE ? gradient : sum_of(s->g, *t, gradient);
     }
 }
 

@@ -54,6 +54,9 @@ struct tdo_op {
     tdo_err (*shape)(const tdo_graph *g, struct tdo_graph_node *node);
     /* Given the gradient gy of node y, set gx[k] for operands with want[k]; TDO_NONE is zero. */
     void (*grad)(tdo_graph *g, tdo_node y, tdo_node gy, const bool *want, tdo_node *gx);
+    /* The sum of two nodes of this operation as one of them; TDO_NONE where there is none. NULL:
+     * nowhere. */
+    tdo_node (*merge)(tdo_graph *g, tdo_node a, tdo_node b);
     /* The same value from primitives; for composites. Their derivative is taken through it if
      * there is no `grad`. */
     tdo_node (*expand)(tdo_graph *g, tdo_node y);

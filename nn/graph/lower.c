@@ -459,11 +459,15 @@ static tdo_node emit_convolution(struct lowering *l, const struct epilogue *e)
 {
     const struct tdo_graph_node *n = at(l, e->conv);
     const bool adjoint = n->op == &tdo_row_conv_dx;
-    union tdo_attr attr;
+    union tdo_attr attr, order;
     describe(l, e, &attr);
+    order = attr;
+    if (tdo_onednn_pack_share(&order.pack) != TDO_OK) {
+        return tdo_graph_fail(l->to, tdo_error_last()->code, "%s", tdo_error_last()->message);
+    }
     tdo_node w = emit(l, n->in[1]);
     tdo_node x = convert(l, emit(l, n->in[0]), e->narrow);
-    tdo_node in[4] = {x, tdo_graph_add(l->to, &tdo_row_pack, 1, &w, &attr)};
+    tdo_node in[4] = {x, tdo_graph_add(l->to, &tdo_row_pack, 1, &w, &order)};
     int nin = 2;
     if (e->bias != TDO_NONE) {
         in[nin++] = tdo_op_reshape(l->to, emit(l, e->bias), TDO_SHAPE(attr.pack.w[0]));

@@ -3,6 +3,8 @@
  * T(x, w, y) = sum of x[n,ih,iw,c] w[k,d,r,s] y[n,oh,ow,k] over all places that meet. conv,
  * conv_dx and conv_dw are its derivatives by y, x and w; each is linear in its two operands, so
  * the derivative of one with respect to an operand is the form with the third one filled in. */
+#include <string.h>
+
 #include "nn/graph/ops.h"
 #include "nn/kernels/blas.h"
 #include "nn/kernels/few.h"
@@ -94,6 +96,36 @@ static void conv_dw_grad(tdo_graph *g, tdo_node node, tdo_node gw, const bool *w
     gx[1] = want[1] ? tdo_op_conv(g, n.in[0], gw, c) : TDO_NONE;
 }
 
+/* a's rows, then b's. */
+static tdo_node more_rows(tdo_graph *g, tdo_node a, tdo_node b)
+{
+    const struct tdo_graph_node n = *tdo_graph_at(g, a);
+    tdo_node part[TDO_MAX_IN] = {a, b};
+    int parts = 1;
+    if (n.op == &tdo_row_concat && n.attr.concat.axis == 0 && n.nin < TDO_MAX_IN) {
+        memcpy(part, n.in, (size_t)n.nin * sizeof *part);
+        parts = n.nin;
+    }
+    part[parts++] = b;
+    return tdo_op_concat(g, parts, part, 0);
+}
+
+/* Gradients of the weights of a linear layer that was asked more than once: x'gy + u'gv is one
+ * product over the rows of both, which writes its large result once. */
+static tdo_node conv_dw_merge(tdo_graph *g, tdo_node a, tdo_node b)
+{
+    const struct tdo_graph_node p = *tdo_graph_at(g, a), q = *tdo_graph_at(g, b);
+    const struct tdo_conv *c = &p.attr.conv;
+    const tdo_shape x = tdo_graph_shape(g, p.in[0]), y = tdo_graph_shape(g, q.in[0]);
+    if (memcmp(c, &q.attr.conv, sizeof *c) != 0 ||
+        !tdo_conv_is_linear(c, x.dim[1] * x.dim[2] * y.dim[1] * y.dim[2],
+                            (int64_t)c->size[0] * c->size[1])) {
+        return TDO_NONE;
+    }
+    return tdo_op_conv_dw(g, more_rows(g, p.in[0], q.in[0]), more_rows(g, p.in[1], q.in[1]), c,
+                          c->size[0], c->size[1]);
+}
+
 /* All three do N OH OW K (C/groups) KH KW multiply-adds. */
 static int64_t flops_of(const tdo_shape *w, const tdo_shape *y)
 {
@@ -141,6 +173,7 @@ const struct tdo_op tdo_row_conv_dw = {
     .nin = 2,
     .shape = conv_dw_shape,
     .grad = conv_dw_grad,
+    .merge = conv_dw_merge,
     .reference = TDO_REFERENCE_PAIR(conv_dw),
     .fast = {tdo_onednn_conv_dw, tdo_blas_conv_dw},
     .flops = conv_dw_flops,

@@ -122,7 +122,8 @@ const struct tdo_op tdo_row_window_gather = {.name = "window_gather",
                                              .nin = 2,
                                              .shape = down_shape,
                                              .grad = window_gather_grad,
-                                             .reference = TDO_REFERENCE_PAIR(window_gather)};
+                                             .reference = TDO_REFERENCE_PAIR(window_gather),
+                                             .fast = {tdo_pool_window_gather}};
 const struct tdo_op tdo_row_window_scatter = {.name = "window_scatter",
                                               .nin = 2,
                                               .shape = up_shape,

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "nn/graph/ops.h"
+#include "nn/kernels/permute.h"
 #include "nn/kernels/reference.h"
 
 static tdo_err target_shape(const struct tdo_graph_node *n, const tdo_shape *small,
@@ -202,7 +203,8 @@ const struct tdo_op tdo_row_permute = {.name = "permute",
                                        .nin = 1,
                                        .shape = permute_shape,
                                        .grad = permute_grad,
-                                       .reference = TDO_REFERENCE_PAIR(permute)};
+                                       .reference = TDO_REFERENCE_PAIR(permute),
+                                       .fast = {tdo_permute}};
 const struct tdo_op tdo_row_detach = {.name = "detach",
                                       .nin = 1,
                                       .flags = TDO_OP_ALIAS | TDO_OP_FLAT,
@@ -266,12 +268,30 @@ tdo_node tdo_op_concat(tdo_graph *g, int n, const tdo_node *x, int axis)
     return tdo_graph_add(g, &tdo_row_concat, n, x, &attr);
 }
 
+/* Axes of one place may go anywhere: are the others still in order? */
+static bool keeps_order(const tdo_shape *s, const int *axes)
+{
+    int last = -1;
+    for (int i = 0; i < s->rank; i++) {
+        if (axes[i] < 0 || axes[i] >= s->rank || (s->dim[axes[i]] > 1 && axes[i] < last)) {
+            return false;
+        }
+        last = s->dim[axes[i]] > 1 ? axes[i] : last;
+    }
+    return true;
+}
+
+/* Without a node of its own where nothing moves: an image of one channel or one place. */
 tdo_node tdo_op_permute(tdo_graph *g, tdo_node x, const int *axes)
 {
     union tdo_attr attr = {{0}};
-    tdo_shape s = tdo_graph_shape(g, x);
+    const tdo_shape s = tdo_graph_shape(g, x);
     for (int i = 0; i < s.rank; i++) {
         attr.permute.axis[i] = axes[i];
+    }
+    struct tdo_graph_node n = {.op = &tdo_row_permute, .nin = 1, .in = {x}, .attr = attr};
+    if (x != TDO_NONE && keeps_order(&s, axes) && permute_shape(g, &n) == TDO_OK) {
+        return tdo_op_reshape(g, x, n.shape);
     }
     return tdo_graph_add(g, &tdo_row_permute, 1, &x, &attr);
 }

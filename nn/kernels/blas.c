@@ -5,7 +5,7 @@
  *     columns [P,T]   what each place reads, in the order (row, column, channel) of its window
  *     conv            y = columns w'      w [K/groups,T] in that order, reordered once a call
  *     conv_dx         columns = y w,      then added up where they were read
- *     conv_dw         w += y' columns     image after image
+ *     conv_dw         w += y' columns     image after image; all at once for a linear layer
  *
  * An image with one place (a linear layer) has vectors for matrices, and sgemv does what sgemm
  * does; its operands are copied to scratch, as some of OpenBLAS's sgemv look at alignment. */
@@ -97,9 +97,16 @@ static struct geometry of_conv_dx(const struct tdo_call *c)
     return measure(&c->attr->conv, c->out_shape, c->in_shape[1], c->in_shape[0]);
 }
 
+/* Rows of images of one place are added up anyway: they are the places of one image. */
 static struct geometry of_conv_dw(const struct tdo_call *c)
 {
-    return measure(&c->attr->conv, c->in_shape[0], c->out_shape, c->in_shape[1]);
+    tdo_shape x = *c->in_shape[0], y = *c->in_shape[1];
+    const int64_t *w = c->out_shape->dim;
+    if (tdo_conv_is_linear(&c->attr->conv, x.dim[1] * x.dim[2], w[2] * w[3])) {
+        x.dim[1] = y.dim[1] = x.dim[0];
+        x.dim[0] = y.dim[0] = 1;
+    }
+    return measure(&c->attr->conv, &x, c->out_shape, &y);
 }
 
 /* ---- orders ------------------------------------------------------------------------------------ */

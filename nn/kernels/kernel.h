@@ -35,6 +35,14 @@ struct tdo_conv {
     int32_t size[2];
 };
 
+/* Is it a linear layer: images of `places` = 1 place, windows of `window` = 1, neither stride nor
+ * padding nor groups? Then rows of images and places of one image are the same thing. */
+static inline bool tdo_conv_is_linear(const struct tdo_conv *c, int64_t places, int64_t window)
+{
+    return places == 1 && window == 1 && c->groups <= 1 && c->stride[0] == 1 &&
+           c->pad[0] + c->pad[1] + c->pad[2] + c->pad[3] == 0;
+}
+
 /* Geometry of a pooling window. size: H,W of the unpooled side, for the adjoints. */
 struct tdo_pool {
     int32_t window[2], stride[2], pad[4];

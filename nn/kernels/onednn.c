@@ -171,6 +171,20 @@ struct tensors {
     dnnl_dims_t stride, before, after;
 };
 
+/* Images of one place (linear layers) are handed over as the places of one image: the same bytes
+ * and the same sums, but oneDNN blocks over places, where it takes one image at a time. */
+static void as_places(dnnl_dim_t *image)
+{
+    image[2] = image[0];
+    image[0] = 1;
+}
+
+static bool is_linear(const struct tdo_conv_pack *p)
+{
+    return tdo_conv_is_linear(&p->fused.conv, (int64_t)p->x[1] * p->x[2],
+                              (int64_t)p->w[2] * p->w[3]);
+}
+
 static tdo_err describe(const struct tdo_conv_pack *p, struct tensors *t)
 {
     const struct tdo_conv *c = &p->fused.conv;
@@ -184,6 +198,10 @@ static tdo_err describe(const struct tdo_conv_pack *p, struct tensors *t)
     dnnl_dims_t y = {p->x[0], K,
                      tdo_kernel_places(p->x[1], R, c->stride[0], c->pad[0] + c->pad[2]),
                      tdo_kernel_places(p->x[2], S, c->stride[1], c->pad[1] + c->pad[3])};
+    if (is_linear(p)) {
+        as_places(x);
+        as_places(y);
+    }
     dnnl_dims_t grouped = {g, K / g, C, R, S}, single = {K, C, R, S};
     dnnl_dim_t *w = g > 1 ? grouped : single;
     const int rank = g > 1 ? 5 : 4;
@@ -322,6 +340,20 @@ tdo_err tdo_onednn_pack_floats(const struct tdo_conv_pack *pack, int64_t *floats
     return TDO_OK;
 }
 
+tdo_err tdo_onednn_pack_share(struct tdo_conv_pack *pack)
+{
+    struct tdo_conv_pack bare = *pack;
+    dnnl_memory_desc_t md[2];
+    bool found[2] = {false, false};
+    bare.fused = (struct tdo_conv_fused){.conv = pack->fused.conv};
+    TDO_TRY(packed_md(pack, &md[0], &found[0]));
+    TDO_TRY(packed_md(&bare, &md[1], &found[1]));
+    if (found[0] && found[1] && dnnl_memory_desc_equal(&md[0], &md[1])) {
+        *pack = bare;
+    }
+    return TDO_OK;
+}
+
 static void run_one(const struct tdo_call *call)
 {
     execute(call, call->state);
@@ -441,7 +473,9 @@ tdo_err tdo_onednn_conv_dw(const struct tdo_call *call, struct tdo_kernel *kerne
     struct weights_gradient *g = NULL;
     struct tensors t;
     dnnl_primitive_desc_t desc = NULL;
-    TDO_TRY(find(&geometry, BACKWARD_WEIGHTS, &desc));
+    if (!is_linear(&geometry)) { /* one matrix product, which OpenBLAS is better at */
+        TDO_TRY(find(&geometry, BACKWARD_WEIGHTS, &desc));
+    }
     if (!desc) {
         return TDO_OK;
     }

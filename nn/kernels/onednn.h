@@ -28,6 +28,10 @@ bool tdo_onednn_bf16(void);
 /* How many floats the packed weights take; 0 when this convolution is declined. */
 TDO_MUST tdo_err tdo_onednn_pack_floats(const struct tdo_conv_pack *pack, int64_t *floats);
 
+/* Take out of *pack what does not change the order of its weights (bias, sum, activation), so that
+ * convolutions that differ in it alone share the packed weights. */
+TDO_MUST tdo_err tdo_onednn_pack_share(struct tdo_conv_pack *pack);
+
 /* Kernels of the nodes pack, conv_fused, conv_dx_packed (attr->pack) and conv_dw (attr->conv). */
 tdo_prepare_fn tdo_onednn_pack, tdo_onednn_conv, tdo_onednn_conv_dx, tdo_onednn_conv_dw;
 

@@ -34,6 +34,12 @@ tdo_err tdo_onednn_limit_isa(int isa)
     return TDO_OK;
 }
 
+tdo_err tdo_onednn_pack_share(struct tdo_conv_pack *pack)
+{
+    (void)pack;
+    return TDO_OK;
+}
+
 tdo_err tdo_onednn_pack_floats(const struct tdo_conv_pack *pack, int64_t *floats)
 {
     (void)pack;

@@ -133,6 +133,32 @@ static void window_scatter(const struct tdo_call *call)
     }
 }
 
+TDO_CLONES static void take_where(int64_t C, float *restrict to, const float *restrict x,
+                                  const float *restrict arg, float e)
+{
+    for (int64_t c = 0; c < C; c++) {
+        to[c] = arg[c] == e ? x[c] : to[c];
+    }
+}
+
+static void window_gather(const struct tdo_call *call)
+{
+    const int64_t C = call->out_shape->dim[3];
+    const float *x = call->in[0], *arg = call->in[1];
+    float *out = call->out;
+    memset(out, 0, (size_t)tdo_shape_count(call->out_shape) * sizeof *out);
+    for (int64_t i = 0; i < places_of(call->out_shape); i++, out += C, arg += C) {
+        const struct place p =
+            place_of(&call->attr->pool, call->in_shape[0], call->out_shape, i);
+        for (int64_t e = 0; e < elements_of(p.pool); e++) {
+            const int64_t from = element_of(&p, e);
+            if (from >= 0) {
+                take_where(C, out, x + from, arg, (float)e);
+            }
+        }
+    }
+}
+
 TDO_CLONES static void add_scaled(int64_t C, float *restrict to, const float *restrict x,
                                   float scale)
 {
@@ -207,6 +233,13 @@ tdo_err tdo_pool_maxpool_arg(const struct tdo_call *call, struct tdo_kernel *ker
 {
     const int64_t bytes = call->out_shape->dim[3] * (int64_t)sizeof(float);
     *kernel = (struct tdo_kernel){.run = maxpool_arg, .scratch = bytes};
+    return TDO_OK;
+}
+
+tdo_err tdo_pool_window_gather(const struct tdo_call *call, struct tdo_kernel *kernel)
+{
+    (void)call;
+    *kernel = (struct tdo_kernel){.run = window_gather};
     return TDO_OK;
 }
 

@@ -16,8 +16,9 @@ struct network {
     tdo_node w;
 };
 
-static tdo_node evaluate(void *self, tdo_node x)
+static tdo_node evaluate(void *self, tdo_node x, const char *layers)
 {
+    (void)layers;
     struct network *n = self;
     tdo_node w1 = tdo_op_slice(n->g, n->w, (int64_t[]){0}, (int64_t[]){K * M});
     tdo_node w2 = tdo_op_slice(n->g, n->w, (int64_t[]){M * P}, (int64_t[]){0});

@@ -76,7 +76,7 @@ must_work 1 attack "${common[@]}" run.dir=masked attack=random_noise attack.0.ep
 check "gradients pass a quantiser" test "$(awk -F'\t' '$7 == 1' levels/outcomes.tsv | wc -l)" -gt "$(awk -F'\t' '$7 == 1' masked/outcomes.tsv | wc -l)"
 
 # eps_ref by bisection.
-must_work 2 attack "${common[@]}" run.dir=ref attack=fgsm attack.0.eps=1 craft.eps_ref=0.5 craft.bisections=4
+must_work 2 attack "${common[@]}" run.dir=ref attack=fgsm,clean attack.0.eps=1 craft.eps_ref=0.5 craft.bisections=4
 check "eps_ref is recorded" grep -q '"eps_ref"' ref/attack.json
 must_not_exist ref/none
 

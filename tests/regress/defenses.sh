@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every row of the table of defenses trains: weights with the same bytes on any number of ranks, and
-# after a kill; what rows make of each other, and what is refused.
+# after a kill; what rows make of each other, what is stacked behind the images, what is refused.
 source "$(dirname "$0")/lib.sh"
 
 glyphs g.h5 320 40
@@ -9,9 +9,14 @@ inner = ( { name = "pgd"; eps = 0.1; steps = 3; keep = "last"; },
           { name = "pgd"; eps = 0.1; steps = 2; loss = "kl"; start = "normal"; keep = "last"; },
           { name = "fgsm"; eps = 0.2; label = "predicted"; }, { name = "vat"; eps = 1; } );
 C
-# What a row needs besides: an inner attack that is not the first, smaller steps.
+# A network without defenses, and what DeepFool makes of its training images.
+long=(data.file=g.h5 model.name=lenet train.epochs=8 train.batch=32)
+craft=(attack data.file=g.h5 model.file=plain/model.safetensors data.split=train craft.store=f32)
+must_work 2 train run.dir=plain "${long[@]}"
+must_work 2 "${craft[@]}" run.dir=crafted attack=deepfool
+# What a row needs besides: an inner attack that is not the first, smaller steps, a stored set.
 declare -A more=([trades]=defense.0.inner=1 [vat]=defense.0.inner=3 [deep_defense]=train.clip=1
-                 [consistency]=defense=consistency,gaussian)
+    [static_set]=defense.0.file=crafted/adversarial.h5 [consistency]=defense=consistency,gaussian)
 
 # train_row <directory> <ranks> <arguments...>
 train_row() {
@@ -20,25 +25,29 @@ train_row() {
 
 must_work 1 list defenses
 mapfile -t rows < <(grep -o '^[a-z_0-9]*' out | grep .)
+# The table, and another way of one of its rows.
+ways=("${rows[@]}" copies)
+declare -A row_of=([copies]=gaussian)
+more[copies]="defense.0.copies=2 defense.0.noise=uniform defense.0.clip=1"
 check "there are rows" test "${#rows[@]}" -ge 8
 for row in "${rows[@]}"; do
     check "$row has a citation" grep -Eq "^$row .*\[.*[12][0-9]{3}.*\]" out
 done
-for row in "${rows[@]}"; do
+for way in "${ways[@]}"; do
     sometimes 3 || continue
-    args=(defense="$row" ${more[$row]:-})
-    train_row "$row" 1 "${args[@]}"
+    args=(defense="${row_of[$way]:-$way}" ${more[$way]:-})
+    train_row "$way" 1 "${args[@]}"
     for ranks in 2 3 4; do
         [[ $mode != brief || $ranks -eq 3 ]] || continue
         train_row other "$ranks" "${args[@]}"
-        must_equal "$row/model.safetensors" other/model.safetensors
+        must_equal "$way/model.safetensors" other/model.safetensors
         rm -rf other
     done
 done
 
 # Rows change training, each in its way.
 if [[ $mode != brief ]]; then
-    for row in label_smoothing feature_squeezing adversarial trades mart vat input_gradient parseval consistency; do
+    for row in copies static_set label_smoothing feature_squeezing adversarial trades mart vat input_gradient parseval consistency; do
         must_differ gaussian/model.safetensors $row/model.safetensors
         must_differ brelu/model.safetensors $row/model.safetensors
     done
@@ -53,16 +62,19 @@ if [[ $mode != brief ]]; then
     must_differ gaussian/model.safetensors copies2/model.safetensors
 fi
 
-# Together, and after a kill.
+# Together, and after a kill; the stored set is known by its content, not by its name.
 cat > both.cfg <<'C'
 defense = ( { name = "gaussian"; sigma = 0.1; }, { name = "brelu"; t = 2.0; }, { name = "label_smoothing"; },
             { name = "adversarial"; share = 0.5; mix = "probability"; eps_from = 0.05; inner = 2; }, { name = "input_gradient"; },
+            { name = "gaussian"; copies = 2; noise = "rounded"; sigma = 0.2; clip = true; }, { name = "static_set"; },
             { name = "parseval"; beta = 0.01; } );
 C
 cat inner.cfg >> both.cfg
-train=(train both.cfg data.file=g.h5 model.name=zcnn train.steps=12 train.batch=32 train.save=2)
-must_work 1 "${train[@]}" run.dir=whole
-"$testudo" "${train[@]}" run.dir=killed > out 2> err &
+must_work 2 "${craft[@]}" run.dir=others attack=fgsm attack.0.eps=0.1
+train=(train both.cfg data.file=g.h5 model.name=zcnn train.steps=12 train.batch=32 train.save=2 train.val_share=0.2)
+must_work 1 "${train[@]}" run.dir=whole defense.6.file=crafted/adversarial.h5
+check "768 copies and examples beside 256 images" grep -q '1024 images' err
+"$testudo" "${train[@]}" run.dir=killed defense.6.file=crafted/adversarial.h5 > out 2> err &
 pid=$!
 until [[ -e killed/checkpoint.h5 ]] || ! kill -0 $pid 2> /dev/null; do
     sleep 0.01
@@ -70,19 +82,28 @@ done
 kill -9 $pid
 wait $pid 2> /dev/null
 must_not_exist killed/model.safetensors
-must_work 3 "${train[@]}" run.dir=killed
+must_fail 2 'of a run with other settings' 1 "${train[@]}" run.dir=killed defense.6.file=others/adversarial.h5
+mv crafted moved
+must_work 3 "${train[@]}" run.dir=killed defense.6.file=moved/adversarial.h5
+mv moved crafted
 check "it goes on" grep -q '^resume' err
 must_equal whole/model.safetensors killed/model.safetensors
 
+# Training on examples that were crafted once, "Adv. Training I": they are learned, and so are their
+# labels; DeepFool's own network misses nearly all of them.
+right() { awk -F'\t' '$3 == $5' "$1/outcomes.tsv" | wc -l; }
+must_work 2 train run.dir=tuned data.file=g.h5 model.file=plain/model.safetensors train.epochs=8 train.batch=32 train.lr=0.02 \
+    defense=static_set defense.0.file=crafted/adversarial.h5 defense.0.mode=replace
+must_work 2 attack run.dir=tuned data.file=g.h5 data.split=train attack=transfer attack.0.from=crafted/adversarial.h5
+check "right on $(right tuned) of 320 examples, the first network on $(right crafted)" \
+    test "$(right crafted)" -lt 80 -a "$(right tuned)" -gt 240
+
 # Adversarial training is worth something.
-long=(data.file=g.h5 model.name=lenet train.epochs=8 train.batch=32)
 if [[ $mode != brief ]]; then
-    must_work 2 train run.dir=plain "${long[@]}"
     must_work 2 train inner.cfg run.dir=hard "${long[@]}" defense=adversarial
     for net in plain hard; do
         must_work 2 attack run.dir=$net data.file=g.h5 attack=pgd attack.0.eps=0.1
     done
-    right() { awk -F'\t' '$3 == $5' "$1/outcomes.tsv" | wc -l; }
     check "it withstands more: $(right hard) of 40 against $(right plain)" test "$(right hard)" -gt "$(right plain)"
 fi
 
@@ -101,3 +122,7 @@ refuse 'defense.1.copies' defense=gaussian,consistency defense.1.copies=17
 refuse 'rounded noise is for 8-bit' inner.cfg defense=gaussian,adversarial defense.0.noise=rounded
 refuse 'no models and no stored set' defense=adversarial inner=fgsm inner.0.models=whole/model.safetensors
 refuse 'leaves the box' defense=adversarial inner=fgsm inner.0.eps=2
+refuse 'defense.0.file is missing: adversarial.h5' defense=static_set
+refuse 'defense.0.file is not there: nowhere.h5' defense=static_set defense.0.file=nowhere.h5
+refuse 'g.h5 is a data set, not a stored set' defense=static_set defense.0.file=g.h5
+must_fail 2 'certify.noise.*rounded' 1 certify run.dir=plain data.file=g.h5 certify.sigma=0.1 certify.noise=uniform

@@ -219,7 +219,8 @@ check "a tab is written as x09" grep -q 'tab\\x09here' odd.run/predict.tsv
 refused() {
     local code=$1 regex=$2
     shift 2
-    must_fail "$code" "$regex" 3 predict run.dir=new model.file=zcnn/model.safetensors "$@"
+    sometimes 3 &&
+        must_fail "$code" "$regex" 3 predict run.dir=new model.file=zcnn/model.safetensors "$@"
     sometimes 4 &&
         must_fail "$code" "$regex" 1 predict run.dir=new model.file=zcnn/model.safetensors "$@"
     must_not_exist new/predict.tsv

@@ -4,7 +4,11 @@
 # after a stop and a resume anywhere.
 source "$(dirname "$0")/lib.sh"
 
-glyphs glyphs.h5 1000 200
+if [[ $mode == brief ]]; then
+    glyphs glyphs.h5 500 100
+else
+    glyphs glyphs.h5 1000 200
+fi
 base=(train data.file=glyphs.h5 train.batch=64 train.lr=0.02)
 
 # field <run> <epoch> <name>: a number of metrics.jsonl.

@@ -51,7 +51,7 @@ static tdo_err read_row(const tdo_config *c, int at, uint32_t seed, struct tdo_d
     return use->row->prepare ? use->row->prepare(use) : TDO_OK;
 }
 
-/* Of what there can be one only. */
+/* Of what there can be one only, and what goes with something else only. */
 static tdo_err check_rows(const struct tdo_defenses *d)
 {
     int owner = -1, inner = -1;
@@ -185,6 +185,33 @@ tdo_node tdo_defense_attacked_logits(struct tdo_defense_step *s)
     return s->adversarial_logits;
 }
 
+static bool can_draw(struct tdo_defense_step *s, int i)
+{
+    if (i >= TDO_DEFENSE_DRAWS) {
+        (void)tdo_graph_fail(s->g, TDO_ERR_CONFIG,
+                             "draw %d of a training step: at most %d are possible", i + 1,
+                             TDO_DEFENSE_DRAWS);
+    }
+    return i < TDO_DEFENSE_DRAWS;
+}
+
+tdo_node tdo_defense_draw(struct tdo_defense_step *s, int i)
+{
+    return i == 0 ? s->pixels : can_draw(s, i) ? s->draw(s->self, false, i) : TDO_NONE;
+}
+
+tdo_node tdo_defense_attacked_draw(struct tdo_defense_step *s, int i)
+{
+    return i == 0 ? s->adversarial : can_draw(s, i) ? s->draw(s->self, true, i) : TDO_NONE;
+}
+
+tdo_node tdo_defense_draw_logits(struct tdo_defense_step *s, int i)
+{
+    return i == 0           ? tdo_defense_clean_logits(s)
+           : can_draw(s, i) ? s->forward_draw(s->self, tdo_defense_draw(s, i), i)
+                            : TDO_NONE;
+}
+
 tdo_node tdo_defense_loss(const struct tdo_defenses *d, struct tdo_defense_step *s, int classes)
 {
     tdo_node loss = TDO_NONE;
@@ -208,6 +235,17 @@ tdo_node tdo_defense_loss(const struct tdo_defenses *d, struct tdo_defense_step 
         }
     }
     return loss;
+}
+
+tdo_err tdo_defense_after_step(const struct tdo_defenses *d, const tdo_params *params,
+                               uint32_t step)
+{
+    for (int i = 0; i < d->count; i++) {
+        if (d->use[i].row->after_step) {
+            TDO_TRY(d->use[i].row->after_step(&d->use[i], params, step));
+        }
+    }
+    return TDO_OK;
 }
 
 const struct tdo_defense_use *tdo_defense_inner(const struct tdo_defenses *d)

@@ -15,7 +15,8 @@
  * (`copies`, `copy`), or a stored set (`stored`). They are made once, and go the same way.
  *
  * At most one row owns the loss; without one it is the cross entropy of the clean input with the
- * goal, which is the label unless rows change it. Any number of rows add penalties.
+ * goal, which is the label unless rows change it. Any number of rows add penalties, or change the
+ * weights behind the optimiser's update.
  *
  * What lives in the network (`network`) travels in the model file; what only shapes training
  * does not. */
@@ -24,7 +25,7 @@
 #include "nn/base/options.h"
 #include "nn/layers.h"
 
-enum { TDO_DEFENSE_VALUES = 8, TDO_DEFENSE_MAX = 16 };
+enum { TDO_DEFENSE_VALUES = 8, TDO_DEFENSE_MAX = 16, TDO_DEFENSE_DRAWS = 16 };
 
 struct tdo_defense;
 struct tdo_defenses;
@@ -44,6 +45,10 @@ struct tdo_defense_step {
     tdo_node (*evaluate)(void *self, tdo_node x, const char *layers);
     /* Logits of a stored network that is learnt from, in the mode of use; NULL without one. */
     tdo_node (*teacher)(void *self, tdo_node pixels);
+    /* The same pixels, or those of the inner attack, with draw i of the noise of rows that augment;
+     * and a forward pass with draw i of what is random in the network. 0 is what is above. */
+    tdo_node (*draw)(void *self, bool attacked, int i);
+    tdo_node (*forward_draw)(void *self, tdo_node pixels, int i);
     void *self;
     tdo_node clean_logits, adversarial_logits; /* TDO_NONE until they are asked for */
 };
@@ -51,6 +56,13 @@ struct tdo_defense_step {
 /* Logits [N,K] at both inputs; a network that is not asked about one of them costs nothing there. */
 tdo_node tdo_defense_clean_logits(struct tdo_defense_step *s);
 tdo_node tdo_defense_attacked_logits(struct tdo_defense_step *s);
+
+/* Draw i of the pixels (0 is s->pixels), of the attacked pixels (0 is s->adversarial), and the logits
+ * [N,K] of draw i of the pixels, with draws of their own for noise and dropout in the network; 0 is
+ * the clean logits, any other a new pass each time. i < TDO_DEFENSE_DRAWS, else the graph fails. */
+tdo_node tdo_defense_draw(struct tdo_defense_step *s, int i);
+tdo_node tdo_defense_attacked_draw(struct tdo_defense_step *s, int i);
+tdo_node tdo_defense_draw_logits(struct tdo_defense_step *s, int i);
 
 /* A row in use: the values of its options in the order of its table (a choice as its index). */
 struct tdo_defense_use {
@@ -89,6 +101,9 @@ struct tdo_defense {
     tdo_node (*loss)(const struct tdo_defense_use *use, struct tdo_defense_step *s);
     /* What is added to the loss of each row, [N]. */
     tdo_node (*penalty)(const struct tdo_defense_use *use, struct tdo_defense_step *s);
+    /* Change weights behind the optimiser's update of a step; the same on all ranks, in every bit. */
+    tdo_err (*after_step)(const struct tdo_defense_use *use, const tdo_params *params,
+                          uint32_t step);
     /* Fill in what reaches into the network; hook->self is set already. */
     void (*hook)(struct tdo_hook *hook);
 };
@@ -128,6 +143,11 @@ tdo_node tdo_defense_preprocess(const struct tdo_defenses *d, tdo_graph *g, tdo_
  * logits are made on the way. */
 tdo_node tdo_defense_loss(const struct tdo_defenses *d, struct tdo_defense_step *s,
                           int classes);
+
+/* What rows do to the weights behind the optimiser's update of a step. Errors: TDO_ERR_MEMORY.
+ * Ranks: each for itself, with the same result. */
+TDO_MUST tdo_err tdo_defense_after_step(const struct tdo_defenses *d, const tdo_params *params,
+                                        uint32_t step);
 
 /* The row that wants an inner attack, NULL for none. */
 const struct tdo_defense_use *tdo_defense_inner(const struct tdo_defenses *d);

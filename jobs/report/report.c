@@ -16,14 +16,19 @@ tdo_err tdo_report_table(struct tdo_report *r, const tdo_table *t, const char *n
     return tdo_page_save(&page, &where, file, tdo_table_tsv(t, page.to));
 }
 
+void tdo_report_picture(struct tdo_report *r, const char *name, const char *title)
+{
+    TDO_ASSERT(r->plots < TDO_REPORT_PLOTS);
+    snprintf(r->plot[r->plots++], sizeof r->plot[0], "%s", name);
+    fprintf(r->page, "![%s](%s.svg)\n\n", title, name);
+}
+
 tdo_err tdo_report_plot(struct tdo_report *r, const tdo_plot *p,
                         const struct tdo_plot_frame *frame)
 {
     if (tdo_plot_empty(p)) {
         return TDO_OK;
     }
-    TDO_ASSERT(r->plots < TDO_REPORT_PLOTS);
-    snprintf(r->plot[r->plots++], sizeof r->plot[0], "%s", frame->name);
-    fprintf(r->page, "![%s](%s.svg)\n\n", frame->title, frame->name);
+    tdo_report_picture(r, frame->name, frame->title);
     return tdo_plot_write(p, r->out);
 }

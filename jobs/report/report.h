@@ -34,6 +34,9 @@ TDO_MUST tdo_err tdo_report_table(struct tdo_report *r, const tdo_table *t, cons
 TDO_MUST tdo_err tdo_report_plot(struct tdo_report *r, const tdo_plot *p,
                                  const struct tdo_plot_frame *frame);
 
+/* Have NAME.gp drawn in the end, and put a link on the page. */
+void tdo_report_picture(struct tdo_report *r, const char *name, const char *title);
+
 /* Call attacks that were taken over from a file by what they were there, and in which run; before
  * the sections. */
 void tdo_report_sources(struct tdo_report *r);
@@ -41,6 +44,7 @@ void tdo_report_sources(struct tdo_report *r);
 /* The sections, in their order on the page. Ranks: root only. */
 TDO_MUST tdo_err tdo_report_summary(struct tdo_report *r);
 TDO_MUST tdo_err tdo_report_clean(struct tdo_report *r);
+TDO_MUST tdo_err tdo_report_regions(struct tdo_report *r);
 TDO_MUST tdo_err tdo_report_attacks(struct tdo_report *r);
 TDO_MUST tdo_err tdo_report_curves(struct tdo_report *r);
 TDO_MUST tdo_err tdo_report_certified(struct tdo_report *r);

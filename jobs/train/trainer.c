@@ -6,8 +6,9 @@
  *
  * Row weights are 1/B for a row of the batch and 0 for padding, so the sum over shards of a
  * gradient is that of the mean loss. Statistics are weighted by the shard's share of the batch.
- * Defenses form the loss (defenses/defense.h). A second forward pass, of what an inner attack made of
- * the rows, has batch statistics of its own; running ones get the mean of both.
+ * Defenses form the loss (defenses/defense.h). Further forward passes, of what an inner attack made of
+ * the rows or of other draws of the noise, have batch statistics of their own; running ones get the
+ * mean of all.
  * The backward pass completes the block from its end to its beginning; each bucket of it is
  * announced to the exchange as soon as its last part is there. */
 #include <math.h>
@@ -33,7 +34,8 @@ struct tdo_trainer {
     tdo_plan *plan;
     tdo_gradients *gradients;
     int64_t rows_per_shard, pixels;
-    tdo_node raw, labels, weights, keys;
+    tdo_node raw, labels, weights;
+    tdo_node keys[TDO_DEFENSE_DRAWS]; /* of each draw; TDO_NONE: not asked for */
     tdo_node attacked; /* pixels that the inner attack made; TDO_NONE without one */
     tdo_crafter *crafter;
     int32_t *label; /* [rows_per_shard] as the attack wants them */
@@ -54,7 +56,7 @@ struct tdo_trainer {
 
 /* ---- the graph ------------------------------------------------------------------------------------ */
 
-enum { FORWARDS = 2 };
+enum { FORWARDS = 2 * TDO_DEFENSE_DRAWS };
 
 /* The forward passes of a step, in the mode of training. */
 struct forwards {
@@ -63,12 +65,32 @@ struct forwards {
     int count;
 };
 
-static tdo_node forward(void *self, tdo_node pixels)
+static tdo_node keys_of(tdo_trainer *t, int draw)
+{
+    if (t->keys[draw] == TDO_NONE) {
+        char name[24];
+        snprintf(name, sizeof name, "keys_%d", draw);
+        t->keys[draw] = tdo_op_key(t->g, name, t->rows_per_shard);
+    }
+    return t->keys[draw];
+}
+
+static tdo_node draw(void *self, bool attacked, int i)
+{
+    tdo_trainer *t = ((struct forwards *)self)->t;
+    return tdo_defense_augment(&t->net->defenses, t->g, attacked ? t->attacked : t->raw,
+                               !attacked && t->o.u8, keys_of(t, i));
+}
+
+static tdo_node forward_draw(void *self, tdo_node pixels, int i)
 {
     struct forwards *f = self;
     tdo_trainer *t = f->t;
+    if (f->count == FORWARDS) {
+        return tdo_graph_fail(t->g, TDO_ERR_CONFIG,
+                              "defenses make more than %d forward passes in a step", FORWARDS);
+    }
     struct tdo_build **b = &f->build[f->count];
-    TDO_ASSERT(f->count < FORWARDS);
     if (tdo_memory_new(1, b) != TDO_OK) {
         return tdo_graph_fail(t->g, TDO_ERR_MEMORY, "%s", tdo_error_last()->message);
     }
@@ -76,10 +98,15 @@ static tdo_node forward(void *self, tdo_node pixels)
     **b = tdo_network_build_context(t->net, t->g,
                                     t->o.optim.fixed_norms ? TDO_NORM_RUNNING : TDO_NORM_BATCH);
     (*b)->row_weights = t->weights;
-    (*b)->keys = t->keys;
+    (*b)->keys = keys_of(t, i);
     (*b)->dropout = t->o.dropout;
     (*b)->seed = t->o.seed;
     return tdo_network_logits(t->net, *b, pixels);
+}
+
+static tdo_node forward(void *self, tdo_node pixels)
+{
+    return forward_draw(self, pixels, 0);
 }
 
 /* A context for a pass in the mode of use; it has no statistics to keep. */
@@ -91,7 +118,7 @@ static struct tdo_build *use_context(tdo_trainer *t, struct tdo_network *n)
         return NULL;
     }
     *b = tdo_network_build_context(n, t->g, TDO_NORM_RUNNING);
-    b->keys = t->keys;
+    b->keys = keys_of(t, 0);
     return b;
 }
 
@@ -245,7 +272,9 @@ static struct tdo_defense_step make_step(tdo_trainer *t, struct forwards *f)
     t->raw = tdo_op_input(t->g, "raw", images);
     t->labels = tdo_op_input(t->g, "labels", TDO_SHAPE(rows));
     t->weights = tdo_op_input(t->g, "weights", TDO_SHAPE(rows));
-    t->keys = tdo_op_key(t->g, "keys", rows);
+    for (int i = 0; i < TDO_DEFENSE_DRAWS; i++) {
+        t->keys[i] = TDO_NONE;
+    }
     t->attacked = TDO_NONE;
     struct tdo_defense_step step = {.g = t->g,
                                     .adversarial = TDO_NONE,
@@ -254,14 +283,15 @@ static struct tdo_defense_step make_step(tdo_trainer *t, struct forwards *f)
                                     .input = input,
                                     .evaluate = evaluate,
                                     .teacher = t->o.teacher ? teacher : NULL,
+                                    .draw = draw,
+                                    .forward_draw = forward_draw,
                                     .self = f,
                                     .clean_logits = TDO_NONE,
                                     .adversarial_logits = TDO_NONE};
-    step.pixels = tdo_defense_augment(&t->net->defenses, t->g, t->raw, t->o.u8, t->keys);
+    step.pixels = draw(f, false, 0);
     if (t->o.inner) {
         t->attacked = tdo_op_input(t->g, "attacked", images);
-        step.adversarial =
-            tdo_defense_augment(&t->net->defenses, t->g, t->attacked, false, t->keys);
+        step.adversarial = draw(f, true, 0);
     }
     return step;
 }
@@ -493,12 +523,24 @@ static float *raw_rows(tdo_trainer *t)
     return t->rows ? t->rows : tdo_plan_input(t->plan, t->raw);
 }
 
+/* The keys of shard row k, one a draw. */
+static void fill_keys(tdo_trainer *t, int64_t k, struct tdo_key key)
+{
+    for (int i = 0; i < TDO_DEFENSE_DRAWS; i++) {
+        struct tdo_key *keys =
+            t->keys[i] != TDO_NONE ? tdo_plan_input(t->plan, t->keys[i]) : NULL;
+        if (keys) { /* NULL: nothing random in this draw */
+            key.draw = (uint32_t)i;
+            keys[k] = key;
+        }
+    }
+}
+
 /* Shard rows [r.first, r.end) of the batch into the plan; the rest is padding of weight 0. */
 static void fill(tdo_trainer *t, const struct tdo_trainer_batch *b, struct tdo_range r)
 {
     float *raw = raw_rows(t), *labels = tdo_plan_input(t->plan, t->labels);
     float *weights = tdo_plan_input(t->plan, t->weights);
-    struct tdo_key *keys = tdo_plan_input(t->plan, t->keys);
     const int64_t begin = tdo_trainer_rows(t, b->rows).first; /* of what this rank has */
     for (int64_t k = 0; k < t->rows_per_shard; k++) {
         const bool real = r.first + k < r.end;
@@ -511,9 +553,7 @@ static void fill(tdo_trainer *t, const struct tdo_trainer_batch *b, struct tdo_r
         }
         labels[k] = real ? (float)b->y[at] : 0;
         weights[k] = real ? (float)(1.0 / (double)b->rows) : 0;
-        if (keys) { /* NULL: nothing random in this training */
-            keys[k] = key;
-        }
+        fill_keys(t, k, key);
     }
 }
 
@@ -558,16 +598,18 @@ static tdo_err run_shard(tdo_trainer *t, const struct tdo_trainer_batch *b, int 
 }
 
 /* New weights and running statistics from the summed block. */
-static void update(tdo_trainer *t, double rate, const float *sum)
+static tdo_err update(tdo_trainer *t, const struct tdo_trainer_batch *b, const float *sum)
 {
     const float momentum = 0.1F; /* of running statistics, PyTorch's default */
     float *w = tdo_params_block(t->net->params, TDO_PARAM_WEIGHT);
     float *running = tdo_params_block(t->net->params, TDO_PARAM_BUFFER);
-    tdo_optim_step(t->optim, rate, w, sum);
+    tdo_optim_step(t->optim, b->rate, w, sum);
+    TDO_TRY(tdo_defense_after_step(&t->net->defenses, t->net->params, b->step));
     for (int64_t i = 0; i < t->buffers_count; i++) {
         running[i] = (1 - momentum) * running[i] + momentum * sum[t->weights_count + i];
     }
     tdo_trainer_touch(t);
+    return TDO_OK;
 }
 
 tdo_err tdo_trainer_step(tdo_trainer *t, const struct tdo_trainer_batch *b,
@@ -592,6 +634,5 @@ tdo_err tdo_trainer_step(tdo_trainer *t, const struct tdo_trainer_batch *b,
             "or train.clip may help",
             result->loss, (unsigned)b->step, (long long)b->epoch, (long long)b->number);
     }
-    update(t, b->rate, sum);
-    return TDO_OK;
+    return update(t, b, sum);
 }

@@ -9,11 +9,12 @@
 
 const char suite_name[] = "defenses/losses";
 
-enum { N = 4, P = 5, K = 3 };
+enum { N = 4, P = 5, K = 3, DRAWS = 3 };
 
 /* A step's numbers. */
 struct numbers {
     double w[K * P], x[N * P], a[N * P]; /* weights, clean and attacked images */
+    double draw[DRAWS][N * P];           /* noisy images; the first are x */
     double label[N];
     double teacher[K * P]; /* weights of another network; held constant */
 };
@@ -28,6 +29,9 @@ static struct numbers numbers(void)
     for (int i = 0; i < N * P; i++) {
         n.x[i] = probe_number(2, i);
         n.a[i] = n.x[i] + 0.3 * probe_number(3, i);
+        for (int k = 0; k < DRAWS; k++) {
+            n.draw[k][i] = n.x[i] + (k ? 0.8 * probe_number(10 + (uint32_t)k, i) : 0);
+        }
     }
     for (int i = 0; i < N; i++) {
         n.label[i] = i % K;
@@ -159,6 +163,32 @@ static double distilled(const struct numbers *n, int i)
     return loss;
 }
 
+static double plain(const struct numbers *n, int i)
+{
+    double p[K];
+    softmax(n->w, n->x + i * P, p);
+    return -log(p[(int)n->label[i]]);
+}
+
+static double consistency(const struct numbers *n, int i)
+{
+    double p[DRAWS][K], mean[K] = {0}, loss = 0;
+    for (int k = 0; k < DRAWS; k++) {
+        softmax(n->w, n->draw[k] + i * P, p[k]);
+        loss -= log(p[k][(int)n->label[i]]) / DRAWS;
+        for (int c = 0; c < K; c++) {
+            mean[c] += p[k][c] / DRAWS;
+        }
+    }
+    for (int k = 0; k < DRAWS; k++) {
+        loss += 10 * kl(mean, p[k]) / DRAWS;
+    }
+    for (int c = 0; c < K; c++) {
+        loss -= 0.5 * mean[c] * log(mean[c]);
+    }
+    return loss;
+}
+
 static double warm_labels(const struct numbers *n, int i)
 {
     double q[K];
@@ -170,7 +200,7 @@ static double warm_labels(const struct numbers *n, int i)
 
 struct network {
     tdo_graph *g;
-    tdo_node w;
+    tdo_node w, draw[DRAWS];
     int passes;
 };
 
@@ -190,6 +220,19 @@ static tdo_node teacher(void *self, tdo_node pixels)
     return tdo_op_affine(n->g, tdo_op_matmul(n->g, x, n->w, false, true), 3, 0);
 }
 
+static tdo_node draw(void *self, bool attacked, int i)
+{
+    CU_ASSERT_FALSE(attacked);
+    CU_ASSERT_FATAL(i > 0 && i < DRAWS);
+    return ((struct network *)self)->draw[i];
+}
+
+static tdo_node forward_draw(void *self, tdo_node pixels, int i)
+{
+    CU_ASSERT_EQUAL(pixels, ((struct network *)self)->draw[i]);
+    return forward(self, pixels);
+}
+
 /* Loss of each row, and the gradient of their sum by W, of these defenses. */
 static void run(const struct tdo_defenses *d, const struct numbers *n, int passes,
                 double loss[N], double gradient[K * P])
@@ -200,12 +243,17 @@ static void run(const struct tdo_defenses *d, const struct numbers *n, int passe
     tdo_node x = tdo_op_input(net.g, "x", TDO_SHAPE(N, 1, 1, P));
     tdo_node a = tdo_op_input(net.g, "a", TDO_SHAPE(N, 1, 1, P));
     tdo_node y = tdo_op_input(net.g, "y", TDO_SHAPE(N)), out[2];
+    for (int k = 1; k < DRAWS; k++) {
+        net.draw[k] = tdo_op_input(net.g, "draw", TDO_SHAPE(N, 1, 1, P));
+    }
     struct tdo_defense_step step = {.g = net.g,
                                     .pixels = x,
                                     .adversarial = a,
                                     .labels = y,
                                     .forward = forward,
                                     .teacher = teacher,
+                                    .draw = draw,
+                                    .forward_draw = forward_draw,
                                     .self = &net,
                                     .clean_logits = TDO_NONE,
                                     .adversarial_logits = TDO_NONE};
@@ -218,6 +266,9 @@ static void run(const struct tdo_defenses *d, const struct numbers *n, int passe
     probe_set(p, x, F64, N * P, n->x);
     probe_set(p, a, F64, N * P, n->a);
     probe_set(p, y, F64, N, n->label);
+    for (int k = 1; k < DRAWS; k++) {
+        probe_set(p, net.draw[k], F64, N * P, n->draw[k]);
+    }
     ASSERT_OK_FATAL(tdo_plan_run(p));
     probe_get(p, 0, F64, N, loss);
     probe_get(p, 1, F64, K * P, gradient);
@@ -306,6 +357,62 @@ static void goals_and_penalties_join_the_default_loss(void)
     compare(&d, smooth_and_flat, 1);
 }
 
+static void consistency_compares_draws(void)
+{
+    struct tdo_defenses one = {.count = 0}, all = {.count = 0};
+    use_row("consistency", "copies=1,lambda=0,eta=0", &one);
+    compare(&one, plain, 1);
+    use_row("consistency", "copies=3", &all);
+    compare(&all, consistency, DRAWS);
+}
+
+/* Logits far apart, where a probability is 0 in f64. */
+static void consistency_is_finite_where_a_probability_is_0(void)
+{
+    struct tdo_defenses d = {.count = 0};
+    struct numbers n = numbers();
+    double loss[N], gradient[K * P];
+    use_row("consistency", "copies=3", &d);
+    for (int j = 0; j < K * P; j++) {
+        n.w[j] *= 2000;
+    }
+    run(&d, &n, DRAWS, loss, gradient);
+    for (int i = 0; i < N; i++) {
+        CU_ASSERT(isfinite(loss[i]));
+    }
+    for (int j = 0; j < K * P; j++) {
+        CU_ASSERT(isfinite(gradient[j]));
+    }
+}
+
+/* Says what it was asked for. */
+static tdo_node draw_number(void *self, bool attacked, int i)
+{
+    (void)self;
+    return (attacked ? 100 : 0) + i;
+}
+
+static void draw_0_is_what_is_there(void)
+{
+    struct tdo_defense_step s = {
+        .pixels = 41, .adversarial = 42, .clean_logits = 43, .draw = draw_number};
+    CU_ASSERT_EQUAL(tdo_defense_draw(&s, 0), 41);
+    CU_ASSERT_EQUAL(tdo_defense_attacked_draw(&s, 0), 42);
+    CU_ASSERT_EQUAL(tdo_defense_draw_logits(&s, 0), 43);
+    CU_ASSERT_EQUAL(tdo_defense_draw(&s, 2), 2);
+    CU_ASSERT_EQUAL(tdo_defense_attacked_draw(&s, 15), 115);
+}
+
+static void too_many_draws_are_an_error(void)
+{
+    struct tdo_defense_step s = {.pixels = TDO_NONE};
+    ASSERT_OK_FATAL(tdo_graph_new(&s.g));
+    CU_ASSERT_EQUAL(tdo_defense_draw(&s, TDO_DEFENSE_DRAWS), TDO_NONE);
+    CU_ASSERT_EQUAL(tdo_graph_check(s.g), TDO_ERR_CONFIG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, "at most 16"));
+    tdo_graph_free(&s.g);
+}
+
 CU_TestInfo suite_tests[] = {
     {"TRADES is equation 5", trades_is_equation_5},
     {"MART is equations 8 and 9", mart_is_equations_8_and_9},
@@ -316,4 +423,9 @@ CU_TestInfo suite_tests[] = {
      a_student_learns_the_teacher_s_word_as_a_constant},
     {"a teacher learns labels, at its temperature", a_teacher_learns_labels_at_its_temperature},
     {"goals and penalties join the default loss", goals_and_penalties_join_the_default_loss},
+    {"consistency compares draws", consistency_compares_draws},
+    {"consistency is finite where a probability is 0",
+     consistency_is_finite_where_a_probability_is_0},
+    {"draw 0 is what is there", draw_0_is_what_is_there},
+    {"too many draws are an error", too_many_draws_are_an_error},
     CU_TEST_INFO_NULL};

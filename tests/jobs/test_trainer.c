@@ -19,6 +19,9 @@ enum { MOST_ROWS = 16, MOST_PIXELS = 28 * 28, STEP = 5 };
 /* A step so long that the change of a weight shows its gradient, whatever the weight's size. */
 static const double rate = 64;
 
+/* Draws of the noise in a step. */
+static int copies = 1;
+
 /* Made-up images and labels, the same on all ranks. */
 struct images {
     uint8_t x[MOST_ROWS * MOST_PIXELS];
@@ -50,7 +53,15 @@ static void make_network(const char *name, int64_t side, int64_t channels,
     ASSERT_OK_FATAL(tdo_config_new(&tdo_job_schema, &c));
     snprintf(model, sizeof model, "model.name=%s", name);
     ASSERT_OK(tdo_config_set(c, model));
-    ASSERT_OK(tdo_config_set(c, "defense=gaussian"));
+    ASSERT_OK(
+        tdo_config_set(c, copies > 1 ? "defense=gaussian,consistency" : "defense=gaussian"));
+    if (copies > 1) { /* the mean cross entropy alone */
+        char number[32];
+        snprintf(number, sizeof number, "defense.1.copies=%d", copies);
+        ASSERT_OK(tdo_config_set(c, number));
+        ASSERT_OK(tdo_config_set(c, "defense.1.lambda=0"));
+        ASSERT_OK(tdo_config_set(c, "defense.1.eta=0"));
+    }
     ASSERT_OK(tdo_config_set(c, "defense.0.sigma=0.25"));
     ASSERT_OK_FATAL(tdo_network_configure(c, &data, n));
     tdo_config_free(&c);
@@ -107,7 +118,8 @@ static void build_direct(struct tdo_network *n, int64_t rows, struct direct *d)
     d->output[d->outputs++] = tdo_loss_correct(d->g, logits, d->labels, d->weights);
 }
 
-static void fill_direct(tdo_plan *p, const struct direct *d, struct tdo_range r, int64_t rows)
+static void fill_direct(tdo_plan *p, const struct direct *d, struct tdo_range r, int64_t rows,
+                        int draw)
 {
     double *raw = tdo_plan_input(p, d->raw), *labels = tdo_plan_input(p, d->labels);
     double *weights = tdo_plan_input(p, d->weights);
@@ -118,25 +130,26 @@ static void fill_direct(tdo_plan *p, const struct direct *d, struct tdo_range r,
     for (int64_t i = 0; i < r.end - r.first; i++) {
         labels[i] = (double)images.y[r.first + i];
         weights[i] = 1.0 / (double)rows;
-        keys[i] = (struct tdo_key){.sample = (uint64_t)images.id[r.first + i], .step = STEP};
+        keys[i] = (struct tdo_key){
+            .sample = (uint64_t)images.id[r.first + i], .draw = (uint32_t)draw, .step = STEP};
     }
 }
 
-/* Add what the rows [r.first, r.end) of a batch of `rows` give, as one population. */
-static void add_direct(struct tdo_network *n, struct tdo_range r, int64_t rows,
+/* Add what a draw of the rows [r.first, r.end) of a batch of `rows` gives, as one population. */
+static void add_direct(struct tdo_network *n, struct tdo_range r, int64_t rows, int draw,
                        struct expected *e)
 {
     static struct direct d; /* large */
     const int64_t count = r.end - r.first;
     build_direct(n, count, &d);
     tdo_plan *p = probe_plan(d.g, d.outputs, d.output, F64, n->params);
-    fill_direct(p, &d, r, rows);
+    fill_direct(p, &d, r, rows, draw);
     ASSERT_OK_FATAL(tdo_plan_run(p));
     for (int k = 0; k < d.gradients; k++) {
         const struct tdo_param *at = tdo_params_at(n->params, d.entry[k]);
         const double *g = tdo_plan_output(p, k);
         for (int64_t i = 0; i < at->count; i++) {
-            e->gradient[at->offset + i] += g[i];
+            e->gradient[at->offset + i] += g[i] / copies;
         }
     }
     for (int k = 0; k < d.b.norms; k++) {
@@ -144,15 +157,16 @@ static void add_direct(struct tdo_network *n, struct tdo_range r, int64_t rows,
         const struct tdo_param *mean = tdo_params_at(n->params, s->mean);
         const struct tdo_param *var = tdo_params_at(n->params, s->var);
         const double *stats = tdo_plan_output(p, d.gradients + k);
-        const double share = (double)count / (double)rows, places = (double)(count * s->per);
+        const double share = (double)count / (double)rows / copies,
+                     places = (double)(count * s->per);
         const double unbiased = places > 1 ? places / (places - 1) : 1;
         for (int64_t i = 0; i < mean->count; i++) {
             e->running[mean->offset + i] += share * stats[i];
             e->running[var->offset + i] += share * unbiased * stats[mean->count + i];
         }
     }
-    e->loss += *(const double *)tdo_plan_output(p, d.outputs - 2);
-    e->correct += *(const double *)tdo_plan_output(p, d.outputs - 1);
+    e->loss += *(const double *)tdo_plan_output(p, d.outputs - 2) / copies;
+    e->correct += draw ? 0 : *(const double *)tdo_plan_output(p, d.outputs - 1);
     tdo_plan_free(&p);
     tdo_graph_free(&d.g);
 }
@@ -236,8 +250,8 @@ static void compare(const char *model, int64_t side, int64_t channels, int64_t r
     const int parts = buffers > 0 ? shards : 1;
     for (int k = 0; k < parts; k++) {
         const struct tdo_range r = {k * rows / parts, (k + 1) * rows / parts};
-        if (r.end > r.first) {
-            add_direct(&n, r, rows, &e);
+        for (int draw = 0; r.end > r.first && draw < copies; draw++) {
+            add_direct(&n, r, rows, draw, &e);
         }
     }
     take_step(&n, rows, shards, &o);
@@ -284,6 +298,14 @@ static void test_norm(void)
 static void test_norm_empty(void)
 {
     compare("resnet20", 16, 3, 2, 4, 2e-4);
+}
+
+static void test_draws(void)
+{
+    copies = 2;
+    compare("mlp", 28, 1, 5, 3, 2e-5);
+    compare("resnet20", 16, 3, 5, 3, 2e-4);
+    copies = 1;
 }
 
 /* The first layer's statistics from its input, with no graph of ours behind the convolution. */
@@ -374,6 +396,7 @@ CU_TestInfo suite_tests[] = {
     {"empty shards change nothing", test_empty_shards},
     {"with batch normalisation each shard is a population", test_norm},
     {"a batch smaller than the number of shards leaves whole shards out", test_norm_empty},
+    {"draws of a step have noise of their own; their statistics are averaged", test_draws},
     {"running statistics are those of the layer's input, row-weighted and unbiased",
      test_first_norm},
     {"a loss that is not finite is an error on all ranks and updates nothing", test_diverged},

@@ -23,6 +23,7 @@ must_work 1 train run.dir=moons data.file=m.h5 "${short[@]}"
 # What a row needs besides: an inner attack that is not the first, smaller steps, what is stored.
 declare -A more=([trades]=defense.0.inner=1 [vat]=defense.0.inner=3 [deep_defense]=train.clip=1
     [static_set]=defense.0.file=crafted/adversarial.h5 [distillation]=defense.0.teacher=teacher
+    [consistency]=defense=consistency,gaussian
     [ensemble_adversarial]=defense.0.sources=teacher,second/model.safetensors)
 
 # train_row <directory> <ranks> <arguments...>
@@ -55,17 +56,27 @@ done
 # Rows change training, each in its way.
 if [[ $mode != brief ]]; then
     for row in copies static_set label_smoothing feature_squeezing adversarial trades mart vat input_gradient \
-               ensemble_adversarial distillation; do
+               ensemble_adversarial distillation parseval consistency; do
         must_differ gaussian/model.safetensors $row/model.safetensors
         must_differ brelu/model.safetensors $row/model.safetensors
     done
+fi
+
+# One copy and no weights: the loss is the cross entropy; a second copy is another draw.
+if [[ $mode != brief ]]; then
+    for copies in 1 2; do
+        train_row copies$copies 2 defense=gaussian,consistency defense.1.copies=$copies defense.1.lambda=0 defense.1.eta=0
+    done
+    must_equal gaussian/model.safetensors copies1/model.safetensors
+    must_differ gaussian/model.safetensors copies2/model.safetensors
 fi
 
 # Together, and after a kill; the stored set is known by its content, not by its name.
 cat > both.cfg <<'C'
 defense = ( { name = "gaussian"; sigma = 0.1; }, { name = "brelu"; t = 2.0; }, { name = "label_smoothing"; },
             { name = "adversarial"; share = 0.5; mix = "probability"; eps_from = 0.05; inner = 2; }, { name = "input_gradient"; },
-            { name = "gaussian"; copies = 2; noise = "rounded"; sigma = 0.2; clip = true; }, { name = "static_set"; } );
+            { name = "gaussian"; copies = 2; noise = "rounded"; sigma = 0.2; clip = true; }, { name = "static_set"; },
+            { name = "parseval"; beta = 0.01; } );
 C
 cat inner.cfg >> both.cfg
 # killed <arguments...>: a run that is killed as soon as it has left a checkpoint.
@@ -135,6 +146,8 @@ refuse() { # [-1] <regex> <arguments...>: exit code 2, or 1
 refuse 'both own the loss' inner.cfg defense=trades,mart
 refuse 'of the list inner, which has 0' defense=adversarial
 refuse 'of the list inner, which has 4' inner.cfg defense=adversarial defense.0.inner=4
+refuse 'consistency. compares draws .* gaussian expected' defense=consistency
+refuse 'defense.1.copies' defense=gaussian,consistency defense.1.copies=17
 refuse 'rounded noise is for 8-bit' inner.cfg defense=gaussian,adversarial defense.0.noise=rounded
 refuse 'no models and no stored set' defense=adversarial inner=fgsm inner.0.models=whole/model.safetensors
 refuse 'leaves the box' defense=adversarial inner=fgsm inner.0.eps=2

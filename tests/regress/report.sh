@@ -149,6 +149,36 @@ must_fail 1 'weak/adversarial.h5 does not hold 4 attacks on 20 images' 2 report 
     report.out=new data.file=moved.h5
 rm weak/adversarial.h5
 
+# ---- decision regions -------------------------------------------------------------------------------
+must_work 1 import import.format=moons import.out=moons.h5 import.train=200 import.test=20
+must_work 1 train run.dir=moons data.file=moons.h5 model.name=mlp train.optimizer=adam train.lr=0.003 \
+    train.epochs=30 train.batch=50
+for ranks in 1 3; do
+    must_work $ranks evaluate run.dir=plane$ranks data.file=moons.h5 model.file=moons/model.safetensors \
+        evaluate.regions=41 evaluate.batch=$((7 * ranks))
+done
+must_equal plane1/regions.tsv plane3/regions.tsv
+must_equal plane1/regions_points.tsv plane3/regions_points.tsv
+must_be "a line a point of the grid" $((41 * 41 + 1)) "$(wc -l < plane1/regions.tsv)"
+# The network has learnt its points: the squares that they lie in have their classes.
+right=$(awk 'FNR == 1 { next }
+    FNR == NR { class[FNR - 2] = $3; next }
+    { n++; right += class[int($2 * 41) * 41 + int($1 * 41)] == $3 }
+    END { print right, n }' plane1/regions.tsv plane1/regions_points.tsv)
+check "squares have the classes of their points: $right" test "${right% *}" -ge 190
+must_work 1 report report.from=plane1,moons,plane3 report.out=plane
+check "gnuplot was given the regions" grep -q "cd 'plane'; load 'regions.gp'" drawn
+must_be "two panels" 2 "$(grep -c 'with rgbimage' plane/regions.gp)"
+check "no regions, no section" bash -c '! grep -q Decision one/report.md'
+sometimes 3 && must_fail 2 'evaluate.regions is for images of two numbers, data.file has 28x28x1' 2 evaluate \
+    run.dir=digits data.file=moved.h5 model.file=trained/model.safetensors evaluate.regions=3
+mkdir broken_plane
+cp plane1/evaluate.* broken_plane
+sed '5s/[^\t]*$/1.5/' plane1/regions.tsv > broken_plane/regions.tsv
+sometimes 3 && must_fail 1 'broken_plane/regions.tsv:5: confidence' 1 report report.from=broken_plane report.out=new
+sed '5s/[^\t]*$/0.9/' plane1/regions.tsv > broken_plane/regions.tsv
+sometimes 3 && must_fail 1 'broken_plane/regions_points.tsv' 1 report report.from=broken_plane report.out=new
+
 # ---- gnuplot ----------------------------------------------------------------------------------------
 alone=(OMPI_MCA_ess_singleton_isolated=1) # Open MPI starts a program of its own otherwise
 started env "${alone[@]}" PATH="$PWD/none" "$testudo" report report.from=$runs report.out=without
@@ -167,6 +197,9 @@ if [[ -n $real ]]; then
         check "$picture.png is one" test "$(head -c 4 "it's/$picture.png" | tail -c 3)" = PNG
     done
     must_not_exist "it's/gnuplot.log"
+    must_work 1 report report.from=plane1,plane3 report.out=plane report.png=1
+    must_be "a picture a panel in regions.svg" 2 "$(grep -c '<image' plane/regions.svg)"
+    check "regions.png is one" test "$(head -c 4 plane/regions.png | tail -c 3)" = PNG
     echo 'plot nonsense(' >> one/summary.gp
     (cd one && gnuplot accuracy_linf.gp)
     must_equal one/accuracy_linf.svg "it's/accuracy_linf.svg"

@@ -119,8 +119,8 @@ void tdo_dataset_free(tdo_dataset **d);
 TDO_MUST tdo_err tdo_prefetch_new(const tdo_dataset *d, enum tdo_split split, int64_t max_rows,
                                   tdo_prefetch **out);
 
-/* The same of rows that come from elsewhere. `read` is called in the thread: no MPI, no HDF5. Its
- * rows are what was asked for, in that order; x [n,row_bytes], y [n]. */
+/* Rows that come from elsewhere. `read` is called in the thread: no MPI, no HDF5. Its rows are those
+ * asked for, in that order; x [n,row_bytes], y [n]. */
 struct tdo_prefetch_source {
     void *self;       /* borrowed, as name is */
     const char *name; /* for messages */
@@ -128,6 +128,9 @@ struct tdo_prefetch_source {
     tdo_err (*read)(void *self, const int64_t *rows, int64_t n, void *x, int32_t *y);
 };
 
+/* The same as tdo_prefetch_new of such rows.
+ * Ranks:   not collective.
+ * Owner:   caller, tdo_prefetch_free; what `from` points to is borrowed until then. */
 TDO_MUST tdo_err tdo_prefetch_from(const struct tdo_prefetch_source *from, int64_t max_rows,
                                    tdo_prefetch **out);
 

@@ -48,7 +48,8 @@ tdo_err tdo_crafter_read(const tdo_config *c, const struct tdo_network *n,
 
 static tdo_err make(tdo_crafter *c, int64_t rows)
 {
-    const struct tdo_target_network n = tdo_ensemble_target(&c->network);
+    struct tdo_target_network n = tdo_ensemble_target(&c->network);
+    n.behind = NULL; /* training wants images */
     struct tdo_target_options o = c->use.target;
     o.batch = rows;
     TDO_TRY(tdo_target_new(&n, &o, &c->target));

@@ -88,3 +88,15 @@ refuse 'of the list inner, which has 4' inner.cfg defense=adversarial defense.0.
 refuse 'rounded noise is for 8-bit' inner.cfg defense=gaussian,adversarial defense.0.noise=rounded
 refuse 'no models and no stored set' defense=adversarial inner=fgsm inner.0.models=whole/model.safetensors
 refuse 'leaves the box' defense=adversarial inner=fgsm inner.0.eps=2
+refuse "layers: 'fc9' is none of the network's: conv1, .*" defense=deep_defense defense.0.layers=conv1,fc9
+refuse 'train.norm = fixed: zcnn has no batch' train.norm=fixed
+
+# Deep Defense of some layers, with adversarial training, on a network whose batch norm is fixed.
+must_work 1 train run.dir=start data.file=g.h5 model.name=resnet20 model.width=0.25 train.epochs=1 train.batch=32
+deep=(train data.file=g.h5 model.file=start/model.safetensors train.steps=3 train.batch=32 train.lr=0.001 train.clip=1
+    train.norm=fixed train.weight_decay=0.1 defense=adversarial,deep_defense defense.1.layers=layer1,fc
+    inner=fgsm inner.0.eps=0.1)
+must_work 1 "${deep[@]}" run.dir=deep
+must_work 3 "${deep[@]}" run.dir=deep3
+must_equal deep/model.safetensors deep3/model.safetensors
+must_differ start/model.safetensors deep/model.safetensors

@@ -261,7 +261,7 @@ struct subject {
 
 static tdo_node moved(struct tdo_build *b, const void *self, tdo_node w, int layer)
 {
-    struct subject *s = (struct subject *)(uintptr_t)self;
+    struct subject *s = (struct subject *)self;
     const tdo_shape shape = tdo_graph_shape(b->g, w);
     int64_t lo[1] = {layer}, hi[1] = {LAYERS - layer - 1};
     if (!s->moves) {
@@ -322,7 +322,7 @@ static void set_values(const struct subject *s)
         float *v = tdo_params_values(s->params, i);
         const bool about_one = e->init == TDO_INIT_ONE;
         for (int64_t k = 0; k < e->count && e->shape.rank == 1; k++) {
-            v[k] = (float)(0.3 * probe_number((uint32_t)i, k)) + (about_one ? 1 : 0);
+            v[k] = (float)(0.3 * probe_number((uint32_t)i, k)) + (about_one ? 1.0F : 0.0F);
         }
         for (int64_t k = 0; k < e->count && e->shape.rank > 1; k++) {
             v[k] *= 2;

@@ -208,7 +208,7 @@ static void model_files_that_cannot_be_are_named(void)
     tdo_ensemble_free(&e);
 }
 
-/* lenet-like input: the tensors of the input layer, which training would find. */
+/* The tensors of the input layer, which training would find. */
 static void make_mixed(struct tdo_network *n)
 {
     const struct tdo_network_data data = {H, H, 1, K};
@@ -229,7 +229,8 @@ static void make_mixed(struct tdo_network *n)
     for (int i = 0; i < P; i++) {
         mean[i] = (float)(0.3 + 0.2 * probe_number(1, i));
         for (int k = 0; k < P; k++) {
-            whiten[i * P + k] = (float)(0.1 * probe_number(2, i * P + k)) + (i == k ? 1 : 0);
+            whiten[i * P + k] =
+                (float)(0.1 * probe_number(2, i * P + k)) + (i == k ? 1.0F : 0.0F);
         }
     }
 }

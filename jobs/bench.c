@@ -238,7 +238,7 @@ static tdo_err make_rows(const struct benching *b, int64_t rows, struct stepping
         }
     }
     s->batch = (struct tdo_trainer_batch){
-        .rows = rows, .rate = 1e-6, .x = s->x, .y = s->y, .id = s->id};
+        .rows = rows, .epoch = 1, .rate = 1e-6, .x = s->x, .y = s->y, .id = s->id};
     return TDO_OK;
 }
 

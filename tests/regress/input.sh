@@ -60,7 +60,7 @@ behind+=(attack=fgsm,deepfool attack.0.eps=0.1 attack.0.units=input attack.0.box
 must_fail 2 'craft.store: attack.0.units = input: .* no images' 1 attack "${behind[@]}" run.dir=no
 must_fail 2 'units = input: .* nothing in front' 1 attack "${behind[@]}" run.dir=no craft.store=none target.levels=8
 must_fail 2 'attack.0.models: .* no other network' 1 attack "${behind[@]}" run.dir=no craft.store=none \
-    attack.0.models=mean/model.safetensors
+    attack.0.models=one/model.safetensors
 for ranks in 1 2; do
     must_work $ranks attack "${behind[@]}" run.dir="behind$ranks" craft.store=none craft.batch=$((3 * ranks))
 done

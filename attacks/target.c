@@ -29,6 +29,9 @@ struct tdo_target {
     struct tdo_box box;
     float *low, *high;
     float *scale, *shift; /* [P] pixel = scale u + shift; NULL where units are pixels */
+    tdo_plan
+        *input; /* of a batch of pixels, where points lie behind the input layer; else NULL */
+    tdo_node pixels;
     bool random;
     struct question question[PLANS];
     int questions;
@@ -39,6 +42,37 @@ struct tdo_target {
 
 /* ---- units and box ----------------------------------------------------------------------------- */
 
+/* A plan of the input layer: points lie behind it. */
+static tdo_err make_input(tdo_target *t)
+{
+    const struct tdo_target_network *n = &t->net;
+    const char *what = "model.contrast or model.whiten mixes pixels";
+    tdo_graph *g = NULL;
+    tdo_err err = TDO_OK;
+    if (!n->behind) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "units = input: %s: the job attack alone can look behind that, at one "
+                        "network with nothing in front of its input layer",
+                        what);
+    }
+    if (t->o.boxed) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "units = input: %s, there is no box of pixels behind "
+                        "that: box = none expected",
+                        what);
+    }
+    TDO_GOTO(tdo_graph_new(&g));
+    t->pixels =
+        tdo_op_input(g, "pixels", TDO_SHAPE(t->o.batch, n->height, n->width, n->channels));
+    const tdo_node x = n->input(n->self, g, t->pixels);
+    const struct tdo_plan_options options = {
+        .fast = true, .param = n->param, .context = n->self};
+    err = tdo_plan_new(g, 1, &x, &options, &t->input);
+done:
+    tdo_graph_free(&g);
+    return err;
+}
+
 static tdo_err make_units(tdo_target *t)
 {
     const struct tdo_target_network *n = &t->net;
@@ -46,9 +80,7 @@ static tdo_err make_units(tdo_target *t)
         return TDO_OK;
     }
     if (n->mixed) {
-        return TDO_FAIL(TDO_ERR_CONFIG,
-                        "units = input: not for a network with model.contrast or "
-                        "model.whiten, whose input is no function of one pixel");
+        return make_input(t);
     }
     const float *image = n->image ? n->param(n->self, n->image - 1) : NULL;
     TDO_TRY(tdo_memory_new(t->box.size, &t->scale));
@@ -76,9 +108,32 @@ static tdo_err make_box(tdo_target *t)
     return TDO_OK;
 }
 
+/* n rows through the input layer, a batch at a time. */
+static void through_input(const tdo_target *t, const float *pixels, int64_t n, float *u)
+{
+    const int64_t size = t->box.size;
+    for (int64_t at = 0; at < n; at += t->o.batch) {
+        const size_t rows = (size_t)(n - at < t->o.batch ? n - at : t->o.batch);
+        const size_t bytes = rows * (size_t)size * sizeof *u;
+        memcpy(tdo_plan_input(t->input, t->pixels), pixels + at * size, bytes);
+        const tdo_err err = tdo_plan_run(t->input);
+        TDO_ASSERT(err == TDO_OK); /* there are no hooks that could fail */
+        memcpy(u + at * size, tdo_plan_output(t->input, 0), bytes);
+    }
+}
+
+bool tdo_target_is_behind(const tdo_target *t)
+{
+    return t->input != NULL;
+}
+
 void tdo_target_from_pixels(const tdo_target *t, const float *pixels, int64_t n, float *u)
 {
     const int64_t size = t->box.size;
+    if (t->input) {
+        through_input(t, pixels, n, u);
+        return;
+    }
     memcpy(u, pixels, (size_t)(n * size) * sizeof *u);
     for (int64_t i = 0; t->scale && i < n * size; i++) {
         const int64_t p = i % size;
@@ -90,6 +145,7 @@ void tdo_target_from_pixels(const tdo_target *t, const float *pixels, int64_t n,
 void tdo_target_to_pixels(const tdo_target *t, const float *u, int64_t n, float *pixels)
 {
     const int64_t size = t->box.size;
+    TDO_ASSERT(!t->input);
     memcpy(pixels, u, (size_t)(n * size) * sizeof *u);
     for (int64_t i = 0; t->scale && i < n * size; i++) {
         const int64_t p = i % size;
@@ -161,8 +217,9 @@ static struct tdo_objective_graph network_graph(tdo_target *t, tdo_graph *g, str
     q->keys = tdo_op_key(g, "keys", B * t->o.draws);
     q->goal = o.goal = tdo_op_input(g, "goal", TDO_SHAPE(B, n->classes));
     q->label = o.label = tdo_op_input(g, "label", TDO_SHAPE(B));
+    const bool behind = n->mixed && t->o.units == TDO_UNITS_INPUT;
     tdo_node x = repeated(t, g, pixels_of(t, g, q->points), B);
-    n->build(n->self, g, x, q->keys, o.logits, &o.auxiliary);
+    (behind ? n->behind : n->build)(n->self, g, x, q->keys, o.logits, &o.auxiliary);
     return o;
 }
 
@@ -542,9 +599,9 @@ static tdo_err make(tdo_target *t)
 {
     const int64_t B = t->o.batch, K = t->net.classes;
     const int draws = t->o.draws;
+    TDO_TRY(make_units(t));
     TDO_TRY(find_draws(t));
     t->o.draws = t->random && draws > 1 ? draws : 1;
-    TDO_TRY(make_units(t));
     TDO_TRY(make_box(t));
     TDO_TRY(tdo_memory_new(B, &t->active));
     TDO_TRY(tdo_memory_new(B * K, &t->logits));
@@ -577,6 +634,7 @@ void tdo_target_free(tdo_target **target)
         tdo_plan_free(&t->question[i].plan);
         tdo_memory_free(&t->question[i].class);
     }
+    tdo_plan_free(&t->input);
     tdo_memory_free(&t->low);
     tdo_memory_free(&t->high);
     tdo_memory_free(&t->scale);
@@ -593,6 +651,9 @@ void tdo_target_touch(tdo_target *t)
 {
     for (int i = 0; i < t->questions; i++) {
         tdo_plan_touch(t->question[i].plan);
+    }
+    if (t->input) {
+        tdo_plan_touch(t->input);
     }
 }
 

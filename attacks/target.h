@@ -44,7 +44,12 @@ struct tdo_target_network {
     int inputs;
     double mean[16], std[16];
     int64_t image; /* 1 + index of the parameter that is the mean image [C,H,W]; 0: none */
-    bool mixed;    /* the input layer mixes pixels: no units = input */
+    bool mixed;    /* the input layer mixes pixels: units = input is a space behind it */
+    /* For that: the input layer [R,H,W,C] -> the same shape, and what is behind it, as build. NULL
+     * where points must be images. */
+    tdo_node (*input)(void *self, tdo_graph *g, tdo_node pixels);
+    void (*behind)(void *self, tdo_graph *g, tdo_node x, tdo_node keys, tdo_node *logits,
+                   tdo_node *auxiliary);
 };
 
 enum tdo_reduce { TDO_REDUCE_LOSS, TDO_REDUCE_PROBABILITY, TDO_REDUCE_LOGITS };
@@ -123,6 +128,9 @@ bool tdo_target_random(const tdo_target *t); /* do its logits depend on the keys
 /* The box in the target's units. Borrowed. */
 const struct tdo_box *tdo_target_box(const tdo_target *t);
 
+/* Does the target begin behind an input layer that mixes pixels? Then its points are no images: no
+ * box, and no way back to pixels. */
+bool tdo_target_is_behind(const tdo_target *t);
 /* Points to the target's units and back; n rows. */
 void tdo_target_from_pixels(const tdo_target *t, const float *pixels, int64_t n, float *u);
 void tdo_target_to_pixels(const tdo_target *t, const float *u, int64_t n, float *pixels);

@@ -7,7 +7,8 @@
  *
  * Attacks work in `units`: pixel, values in 0..1; or input, (pixel - mean) / std, what the network
  * sees behind its input layer, where norm, eps and step are measured then. In both a perturbation
- * is a vector of P floats, and the box an interval for each of them. */
+ * is a vector of P floats, and the box an interval for each of them. Behind an input layer that mixes
+ * pixels there is no box. */
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -10,11 +10,16 @@
  *     w_l = dz_l/du - dz_c/du  at u = x + r,   l* = argmin |z_l - z_c| / |w_l + e|,
  *     r += |z_l* - z_c| / |w_l* + e| * w_l* / |w_l* + e|   for rows that x + 1.02 r does not fool yet
  *
- * c is the predicted class. A wrong row walks to its true label instead, from what is predicted at
- * each step, until that is the prediction. Which class is nearest, who is fooled, ReLU masks and
- * places of maxima are constants; the class is chosen among all gradients without derivative, and
- * the gradient of the chosen one alone is differentiated. Batch normalisation uses running
- * statistics. Nothing is clipped. It owns no loss, so it combines with adversarial training.
+ * c is the predicted class, and a row correct or wrong by what the network predicts now, in the mode
+ * of use. A wrong row walks to its true label instead, from what is predicted at each step, until
+ * that is the prediction. There published code takes z_c of the class predicted a step before, w of
+ * the new one; here both are of the new one, so that a step is one of DeepFool (as attacks/deepfool.c
+ * has it).
+ * Which class is nearest, who is fooled, ReLU masks and places of maxima are constants; the class is
+ * chosen among all gradients without derivative, and the gradient of the chosen one alone is
+ * differentiated: the same as differentiating all. Batch normalisation uses running statistics.
+ * Nothing is clipped. With `layers`, only their weights learn from it, the others are constants. It
+ * owns no loss, so it combines with adversarial training.
  * Source: Yan et al. 2018, equations 3 to 5 and section 3.2; published code for the wrong rows. */
 #include "defenses/defense.h"
 #include "defenses/divergence.h"

@@ -29,7 +29,7 @@ struct benching {
 struct result {
     double rate;   /* units a second */
     double gflops; /* 0: not counted */
-    char note[96];
+    char note[112];
 };
 
 /* ---- timing --------------------------------------------------------------------------------- */
@@ -238,17 +238,21 @@ static tdo_err make_rows(const struct benching *b, int64_t rows, struct stepping
         }
     }
     s->batch = (struct tdo_trainer_batch){
-        .rows = rows, .rate = 1e-6, .x = s->x, .y = s->y, .id = s->id};
+        .rows = rows, .epoch = 1, .rate = 1e-6, .x = s->x, .y = s->y, .id = s->id};
     return TDO_OK;
 }
 
 static tdo_err bench_train(struct benching *b, struct result *r)
 {
-    const struct tdo_trainer_options o = tdo_train_step_options(b->config, true);
+    struct tdo_trainer_options o = tdo_train_step_options(b->config, true);
+    struct tdo_attack_use inner;
+    bool wanted = false;
     const int ranks = tdo_comm_size(b->comm);
     const int64_t before = tdo_memory_now();
     struct stepping s = {0};
     tdo_err err = TDO_OK;
+    TDO_GOTO(tdo_crafter_read(b->config, &b->net, &inner, &wanted));
+    o.inner = wanted ? &inner : NULL;
     TDO_GOTO(tdo_trainer_new(b->comm, &b->net, &o, &s.trainer));
     TDO_GOTO(make_rows(b, o.batch, &s));
     TDO_GOTO(repeat(b, train_step, &s, &r->rate));
@@ -256,8 +260,9 @@ static tdo_err bench_train(struct benching *b, struct result *r)
     r->gflops = r->rate * o.shards / ranks * (double)tdo_plan_flops(plan) * 1e-9;
     r->rate *= (double)o.batch / ranks;
     snprintf(r->note, sizeof r->note,
-             "batch %lld, %d shards; a step takes %.1f MB, the process grew by %.1f",
-             (long long)o.batch, o.shards, (double)tdo_trainer_bytes(s.trainer) * 1e-6,
+             "batch %lld, %d shards, %u steps; a step takes %.1f MB, the process grew by %.1f",
+             (long long)o.batch, o.shards, (unsigned)s.batch.step,
+             (double)tdo_trainer_bytes(s.trainer) * 1e-6,
              (double)(tdo_memory_peak() - before) * 1e-6);
     err = show_nodes(b, train_step, &s, plan);
 done:

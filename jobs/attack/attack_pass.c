@@ -161,10 +161,14 @@ static void round_image(const struct tdo_attacking *a, const struct tdo_attack_p
     memcpy(u, rounded, (size_t)b->size * sizeof *u);
 }
 
-/* b->found in units to b->pixels, as they are stored; b->found follows. */
+/* b->found in units to b->pixels, as they are stored; b->found follows. Points that are no images
+ * stay what they are. */
 static void settle(const struct tdo_attacking *a, const struct tdo_attack_pass *pass,
                    const tdo_target *t, struct batch *b)
 {
+    if (tdo_target_is_behind(t)) {
+        return;
+    }
     tdo_target_to_pixels(t, b->found, b->count, b->pixels);
     for (int64_t i = 0; a->store == TDO_STORE_U8 && i < b->count; i++) {
         round_image(a, pass, t, b, i);
@@ -252,7 +256,9 @@ static tdo_err attack_batch(struct tdo_attacking *a, struct tdo_attack_row *row,
                             .gradients = b->gradients};
     TDO_TRY(tdo_attack_run(&use, row->target, &s));
     settle(a, pass, row->target, b);
-    TDO_TRY(tdo_judge_points(a->judge, b->count, b->pixels, b->id, b->label, 1, b->verdict));
+    tdo_judge *judge = row->judge ? row->judge : a->judge;
+    const float *points = row->judge ? b->found : b->pixels;
+    TDO_TRY(tdo_judge_points(judge, b->count, points, b->id, b->label, 1, b->verdict));
     for (int64_t i = 0; i < b->count; i++) {
         const struct tdo_outcome o = outcome_of(a, b, i);
         struct tdo_outcome *to = a->outcomes.of + a->passes * a->images.count + b->first + i;

@@ -6,6 +6,7 @@
 
 void tdo_attack_row_close(struct tdo_attack_row *row)
 {
+    tdo_judge_free(&row->judge);
     tdo_target_free(&row->target);
     tdo_ensemble_free(&row->crafted_on);
     tdo_dataset_free(&row->set);
@@ -16,6 +17,28 @@ tdo_err tdo_attack_between(void *user)
 {
     struct tdo_attacking *a = user;
     return a->lease ? tdo_lease_poll(a->lease) : TDO_OK;
+}
+
+/* A row whose points lie behind the input layer has a judge that stands there, too. */
+static tdo_err make_judge(const struct tdo_attacking *a, const struct tdo_attack_use *use,
+                          const struct tdo_target_network *n,
+                          const struct tdo_target_options *like, struct tdo_attack_row *row)
+{
+    const char *where = "points behind model.contrast or model.whiten are no images";
+    if (use->models[0]) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "%s.models: %s, and no other network's inputs",
+                        use->key, where);
+    }
+    if (tdo_attack_value(use, "levels", 0) > 0) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "%s.levels: %s: 0 expected", use->key, where);
+    }
+    if (a->store != TDO_STORE_NONE) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "craft.store: %s.units = input: %s: craft.store = none expected",
+                        use->key, where);
+    }
+    const int draws = (int)tdo_config_int(a->job->config, "target.draws");
+    return tdo_judge_new(n, like, draws, &row->judge);
 }
 
 static tdo_err make_target(struct tdo_attacking *a, const struct tdo_attack_use *use,
@@ -37,6 +60,9 @@ static tdo_err make_target(struct tdo_attacking *a, const struct tdo_attack_use 
     o.between = tdo_attack_between;
     o.user = a;
     TDO_TRY(tdo_target_new(&n, &o, &row->target));
+    if (tdo_target_is_behind(row->target)) {
+        TDO_TRY(make_judge(a, use, &n, &o, row));
+    }
     return tdo_attack_check(use, row->target);
 }
 

@@ -26,6 +26,8 @@ struct tdo_attack_row {
     int number;                     /* in the list; -1: none is open */
     struct tdo_ensemble crafted_on; /* the target itself, or surrogates */
     tdo_target *target;
+    tdo_judge
+        *judge; /* of points behind the input layer; NULL: of images, tdo_attacking.judge */
     tdo_dataset *set; /* of a replay; NULL */
     struct tdo_images stored;
 };

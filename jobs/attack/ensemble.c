@@ -108,13 +108,14 @@ static tdo_node front(const struct tdo_front *f, tdo_graph *g, tdo_node pixels, 
     return f->sigma > 0 ? tdo_noise_add(g, &noise, pixels, false, keys) : pixels;
 }
 
-static void build(void *self, tdo_graph *g, tdo_node pixels, tdo_node keys, tdo_node *logits,
-                  tdo_node *auxiliary)
+/* A part of a network: tdo_network_logits, or tdo_network_behind. */
+typedef tdo_node part_fn(struct tdo_network *n, struct tdo_build *b, tdo_node x);
+
+static void build_members(struct tdo_ensemble *e, tdo_graph *g, part_fn *part, tdo_node x,
+                          tdo_node keys, tdo_node *logits, tdo_node *auxiliary)
 {
-    struct tdo_ensemble *e = self;
     int64_t first = 0;
     int heads = 0;
-    pixels = front(&e->front, g, pixels, keys);
     for (int i = 0; i < e->members; i++) {
         struct tdo_build *b = NULL;
         if (tdo_memory_new(1, &b) != TDO_OK) {
@@ -125,7 +126,7 @@ static void build(void *self, tdo_graph *g, tdo_node pixels, tdo_node keys, tdo_
         b->keys = keys;
         b->noise = e->front.noise;
         b->first_param = first;
-        logits[i] = tdo_network_logits(e->member[i], b, pixels);
+        logits[i] = part(e->member[i], b, x);
         if (b->auxiliary != TDO_NONE) {
             *auxiliary = heads++ ? tdo_op_add(g, *auxiliary, b->auxiliary) : b->auxiliary;
         }
@@ -137,6 +138,34 @@ static void build(void *self, tdo_graph *g, tdo_node pixels, tdo_node keys, tdo_
     }
 }
 
+static void build(void *self, tdo_graph *g, tdo_node pixels, tdo_node keys, tdo_node *logits,
+                  tdo_node *auxiliary)
+{
+    struct tdo_ensemble *e = self;
+    pixels = front(&e->front, g, pixels, keys);
+    build_members(e, g, tdo_network_logits, pixels, keys, logits, auxiliary);
+}
+
+static void build_behind(void *self, tdo_graph *g, tdo_node x, tdo_node keys, tdo_node *logits,
+                         tdo_node *auxiliary)
+{
+    build_members(self, g, tdo_network_behind, x, keys, logits, auxiliary);
+}
+
+static tdo_node input(void *self, tdo_graph *g, tdo_node pixels)
+{
+    struct tdo_ensemble *e = self;
+    tdo_node x = TDO_NONE;
+    struct tdo_build *b = NULL;
+    if (tdo_memory_new(1, &b) != TDO_OK) {
+        return tdo_graph_fail(g, TDO_ERR_MEMORY, "%s", tdo_error_last()->message);
+    }
+    *b = tdo_network_build_context(e->member[0], g, TDO_NORM_RUNNING);
+    x = tdo_network_input(e->member[0], b, pixels);
+    tdo_memory_free(&b);
+    return x;
+}
+
 static const float *param(const void *self, int64_t index)
 {
     const struct tdo_ensemble *e = self;
@@ -145,6 +174,17 @@ static const float *param(const void *self, int64_t index)
         index -= tdo_params_entries(e->member[i++]->params);
     }
     return tdo_params_values(e->member[i]->params, index);
+}
+
+/* Does anything stand between pixels and the input layer of the first network? */
+static bool has_front(const struct tdo_ensemble *e)
+{
+    const struct tdo_defenses *d = &e->member[0]->defenses;
+    bool found = e->front.levels > 0 || e->front.sigma > 0;
+    for (int i = 0; i < d->count; i++) {
+        found = found || d->use[i].row->preprocess;
+    }
+    return found;
 }
 
 struct tdo_target_network tdo_ensemble_target(struct tdo_ensemble *e)
@@ -162,6 +202,10 @@ struct tdo_target_network tdo_ensemble_target(struct tdo_ensemble *e)
                                    .narrow = e->member[0]->bf16,
                                    .mixed = s->contrast || s->whiten,
                                    .inputs = s->inputs};
+    if (e->members == 1 && !has_front(e)) {
+        n.input = input;
+        n.behind = build_behind;
+    }
     if (s->mean_image) { /* parameters of the first member come first */
         n.image = 1 + tdo_params_find(e->member[0]->params, "input.mean");
     }

@@ -18,6 +18,7 @@ tdo_err tdo_judge_new(const struct tdo_target_network *n, const struct tdo_targe
     const struct tdo_target_options o = {.batch = like->batch,
                                          .draws = 1,
                                          .purpose = TDO_PURPOSE_JUDGE,
+                                         .units = n->mixed ? like->units : TDO_UNITS_PIXEL,
                                          .between = like->between,
                                          .user = like->user};
     tdo_err err = TDO_OK;

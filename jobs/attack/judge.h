@@ -15,7 +15,8 @@ struct tdo_verdict_draws {
     int32_t wrong, draws;
 };
 
-/* draws: of a random target; any other is asked once. Errors: those of tdo_target_new.
+/* It judges pixels; behind an input layer that mixes pixels (n->mixed) points in like->units.
+ * draws: of a random target; any other is asked once. Errors: those of tdo_target_new.
  * Ranks: not collective. Owner: caller, tdo_judge_free; what stands behind n is borrowed. */
 TDO_MUST tdo_err tdo_judge_new(const struct tdo_target_network *n,
                                const struct tdo_target_options *like, int draws,
@@ -25,7 +26,7 @@ void tdo_judge_free(tdo_judge **j);
 /* The target that is asked. Borrowed. */
 tdo_target *tdo_judge_target(tdo_judge *j);
 
-/* Judge pixels [count,P] of samples `id` with these labels. `series` keeps the draws of two
+/* Judge points [count,P] of samples `id` with these labels. `series` keeps the draws of two
  * judgements of one sample apart. Errors: those of the target. Ranks: not collective. */
 TDO_MUST tdo_err tdo_judge_points(tdo_judge *j, int64_t count, const float *pixels,
                                   const uint64_t *id, const int32_t *label, int series,

@@ -61,7 +61,8 @@ static tdo_err add_target(tdo_crafter *c, struct tdo_network *n, int64_t rows)
     struct tdo_ensemble *e = &c->network[c->targets];
     tdo_target **t = &c->target[c->targets++];
     *e = tdo_ensemble_one(n, &front);
-    const struct tdo_target_network one = tdo_ensemble_target(e);
+    struct tdo_target_network one = tdo_ensemble_target(e);
+    one.behind = NULL; /* training wants images */
     struct tdo_target_options o = c->use.target;
     o.batch = rows;
     TDO_TRY(tdo_target_new(&one, &o, t));

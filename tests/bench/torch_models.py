@@ -83,6 +83,18 @@ class LeNet(nn.Module):
         return self.fc2(F.relu(self.fc1(x.flatten(1))))
 
 
+class Mlp(nn.Module):
+    """Inputs-500-150-10, as testudo's mlp."""
+
+    def __init__(self, inputs=784):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(inputs, 500), nn.Linear(500, 150)
+        self.fc3 = nn.Linear(150, 10)
+
+    def forward(self, x):
+        return self.fc3(F.relu(self.fc2(F.relu(self.fc1(x.flatten(1))))))
+
+
 class ZCnn(nn.Module):
     """The bounded-ReLU paper's, 28x28; "same" padding of its first layer is 3 on each side. With
     t, activations are cut off there."""
@@ -315,7 +327,7 @@ class WideResNet(nn.Module):
 def twin(model, colours):
     """The network of a model file's "model"."""
     name = model["name"]
-    plain = {"lenet": LeNet, "zcnn": ZCnn, "madry_mnist": MadryMnist, "small_cnn": SmallCnn}
+    plain = {"mlp": Mlp, "lenet": LeNet, "zcnn": ZCnn, "madry_mnist": MadryMnist, "small_cnn": SmallCnn}
     if name in plain:
         return plain[name]()
     if name in ("convnet", "nin"):

@@ -208,6 +208,123 @@ static void model_files_that_cannot_be_are_named(void)
     tdo_ensemble_free(&e);
 }
 
+/* The tensors of the input layer, which training would find. */
+static void make_mixed(struct tdo_network *n)
+{
+    const struct tdo_network_data data = {H, H, 1, K};
+    const char *set[] = {"model.name=mlp", "model.mean_image=true", "model.contrast=true",
+                         "model.whiten=true", "model.std=0.25"};
+    tdo_config *c = NULL;
+    ASSERT_OK_FATAL(tdo_config_new(&tdo_job_schema, &c));
+    for (size_t i = 0; i < sizeof set / sizeof *set; i++) {
+        ASSERT_OK_FATAL(tdo_config_set(c, set[i]));
+    }
+    ASSERT_OK_FATAL(tdo_network_configure(c, &data, n));
+    tdo_config_free(&c);
+    float *mean = tdo_params_values(n->params, tdo_params_find(n->params, "input.mean"));
+    float *contrast =
+        tdo_params_values(n->params, tdo_params_find(n->params, "input.contrast"));
+    float *whiten = tdo_params_values(n->params, tdo_params_find(n->params, "input.whiten"));
+    *contrast = 0.3F;
+    for (int i = 0; i < P; i++) {
+        mean[i] = (float)(0.3 + 0.2 * probe_number(1, i));
+        for (int k = 0; k < P; k++) {
+            whiten[i * P + k] =
+                (float)(0.1 * probe_number(2, i * P + k)) + (i == k ? 1.0F : 0.0F);
+        }
+    }
+}
+
+/* What the input layer makes of image i, by its formula. */
+static void by_formula(const struct tdo_network *n, const float *x, double *out)
+{
+    const float *mean = tdo_params_values(n->params, tdo_params_find(n->params, "input.mean"));
+    const float *whiten =
+        tdo_params_values(n->params, tdo_params_find(n->params, "input.whiten"));
+    double d[P], sum = 0, square = 0;
+    for (int i = 0; i < P; i++) {
+        d[i] = (double)x[i] - (double)mean[i];
+        sum += d[i] / P;
+    }
+    for (int i = 0; i < P; i++) {
+        d[i] -= sum;
+        square += d[i] * d[i] / (P - 1);
+    }
+    for (int i = 0; i < P; i++) {
+        out[i] = 0;
+        for (int k = 0; k < P; k++) {
+            out[i] += (double)whiten[i * P + k] * d[k] * 0.3 / fmax(sqrt(square), 40.0 / 255);
+        }
+        out[i] /= 0.25;
+    }
+}
+
+static void points_may_lie_behind_an_input_layer_that_mixes_pixels(void)
+{
+    static struct tdo_network n;
+    const struct tdo_front none = {.noise = true};
+    struct tdo_target_options o = {.batch = 2, .draws = 1, .units = TDO_UNITS_INPUT};
+    struct tdo_verdict_draws here[COUNT], there[COUNT];
+    struct tdo_answer answer;
+    float want[COUNT * K], u[COUNT * P];
+    struct batch b;
+    tdo_target *t = NULL;
+    tdo_judge *pixels = NULL, *behind = NULL;
+    make_mixed(&n);
+    fill(&b);
+    struct tdo_ensemble e = tdo_ensemble_one(&n, &none);
+    const struct tdo_target_network net = tdo_ensemble_target(&e);
+    ask(&e, want, NULL);
+    ASSERT_OK_FATAL(tdo_target_new(&net, &o, &t));
+    CU_ASSERT(tdo_target_is_behind(t));
+    tdo_target_from_pixels(t, b.x, COUNT, u); /* more than a batch */
+    for (int i = 0; i < COUNT; i++) {
+        double layer[P];
+        by_formula(&n, b.x + i * P, layer);
+        for (int k = 0; k < P; k++) {
+            CU_ASSERT_DOUBLE_EQUAL(u[i * P + k], layer[k], 1e-5);
+        }
+    }
+    b.s.count = 2;
+    ASSERT_OK_FATAL(tdo_target_logits(t, &b.s, u, &answer));
+    for (int i = 0; i < 2 * K; i++) {
+        CU_ASSERT_DOUBLE_EQUAL(answer.logits[i], want[i], 1e-5);
+    }
+    ASSERT_OK_FATAL(
+        tdo_judge_new(&net, &(struct tdo_target_options){.batch = COUNT}, 1, &pixels));
+    o.batch = COUNT;
+    ASSERT_OK_FATAL(tdo_judge_new(&net, &o, 1, &behind));
+    ASSERT_OK(tdo_judge_points(pixels, COUNT, b.x, b.id, b.label, 0, here));
+    ASSERT_OK(tdo_judge_points(behind, COUNT, u, b.id, b.label, 0, there));
+    for (int i = 0; i < COUNT; i++) {
+        CU_ASSERT_EQUAL(here[i].predict, there[i].predict);
+    }
+    tdo_judge_free(&pixels);
+    tdo_judge_free(&behind);
+    tdo_target_free(&t);
+    tdo_network_free(&n);
+}
+
+static void behind_an_input_layer_there_is_no_box_and_nothing_in_front(void)
+{
+    static struct tdo_network n;
+    struct tdo_target_options o = {
+        .batch = COUNT, .draws = 1, .units = TDO_UNITS_INPUT, .boxed = true};
+    const struct tdo_front none = {.noise = true}, levels = {.noise = true, .levels = 16};
+    tdo_target *t = NULL;
+    make_mixed(&n);
+    struct tdo_ensemble plain = tdo_ensemble_one(&n, &none);
+    struct tdo_ensemble front = tdo_ensemble_one(&n, &levels);
+    struct tdo_target_network net = tdo_ensemble_target(&plain);
+    CU_ASSERT_EQUAL(tdo_target_new(&net, &o, &t), TDO_ERR_CONFIG);
+    CU_ASSERT(strstr(tdo_error_last()->message, "box = none expected") != NULL);
+    o.boxed = false;
+    net = tdo_ensemble_target(&front);
+    CU_ASSERT_EQUAL(tdo_target_new(&net, &o, &t), TDO_ERR_CONFIG);
+    CU_ASSERT(strstr(tdo_error_last()->message, "nothing in front") != NULL);
+    tdo_network_free(&n);
+}
+
 CU_TestInfo suite_tests[] = {
     {"members answer for themselves, and the ensemble by their mean",
      members_answer_for_themselves_and_the_ensemble_by_their_mean},
@@ -216,5 +333,9 @@ CU_TestInfo suite_tests[] = {
     {"feature squeezing is a quantiser of the network",
      feature_squeezing_is_a_quantiser_of_the_network},
     {"only what draws is judged by many draws", only_what_draws_is_judged_by_many_draws},
+    {"points may lie behind an input layer that mixes pixels",
+     points_may_lie_behind_an_input_layer_that_mixes_pixels},
+    {"behind an input layer there is no box, and nothing stands in front",
+     behind_an_input_layer_there_is_no_box_and_nothing_in_front},
     {"model files that cannot be are named", model_files_that_cannot_be_are_named},
     CU_TEST_INFO_NULL};

@@ -146,7 +146,7 @@ refuse() { # [-1] <regex> <arguments...>: exit code 2, or 1
 refuse 'both own the loss' inner.cfg defense=trades,mart
 refuse 'of the list inner, which has 0' defense=adversarial
 refuse 'of the list inner, which has 4' inner.cfg defense=adversarial defense.0.inner=4
-refuse 'consistency. compares draws .* gaussian expected' defense=consistency
+refuse 'consistency. compares draws .* gaussian with copies = 0 expected' defense=consistency
 refuse 'defense.1.copies' defense=gaussian,consistency defense.1.copies=17
 refuse 'rounded noise is for 8-bit' inner.cfg defense=gaussian,adversarial defense.0.noise=rounded
 refuse 'no models and no stored set' defense=adversarial inner=fgsm inner.0.models=whole/model.safetensors
@@ -169,7 +169,7 @@ refuse 'trades. and defense.1 .distillation. both own the loss' inner.cfg defens
     defense.1.teacher=teacher
 refuse 'defense.0 .label_smoothing. changes labels' defense=label_smoothing,distillation defense.1.teacher=teacher
 refuse 'defense.0 .brelu. and defense.1 .brelu. both replace activations' defense=brelu,brelu
-for row in adversarial "ensemble_adversarial defense.0.sources=teacher" "distillation defense.0.teacher=teacher"; do
+for row in "ensemble_adversarial defense.0.sources=teacher" "distillation defense.0.teacher=teacher"; do
     sometimes 3 || continue
     must_fail 2 'which only the job train makes ready' 1 bench inner.cfg bench.what=train model.name=mlp \
         bench.seconds=0.01 defense=${row}
@@ -180,3 +180,15 @@ if [[ $mode != brief ]]; then
     must_work 2 train run.dir=scores data.file=g.h5 "${short[@]}" train.steps=1 defense=adversarial inner=nattack \
         inner.0.population=4 inner.0.steps=2
 fi
+refuse "layers: 'fc9' is none of the network's: conv1, .*" defense=deep_defense defense.0.layers=conv1,fc9
+refuse 'train.norm = fixed: zcnn has no batch' train.norm=fixed
+
+# Deep Defense of some layers, with adversarial training, on a network whose batch norm is fixed.
+must_work 1 train run.dir=start data.file=g.h5 model.name=resnet20 model.width=0.25 train.epochs=1 train.batch=32
+deep=(train data.file=g.h5 model.file=start/model.safetensors train.steps=3 train.batch=32 train.lr=0.001 train.clip=1
+    train.norm=fixed train.weight_decay=0.1 defense=adversarial,deep_defense defense.1.layers=layer1,fc
+    inner=fgsm inner.0.eps=0.1)
+must_work 1 "${deep[@]}" run.dir=deep
+must_work 3 "${deep[@]}" run.dir=deep3
+must_equal deep/model.safetensors deep3/model.safetensors
+must_differ start/model.safetensors deep/model.safetensors

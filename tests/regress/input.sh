@@ -54,8 +54,20 @@ echo 'attack = ( { name = "fgsm"; eps = 0.1; } );' > fgsm.cfg
 must_work 1 attack fgsm.cfg data.file=data.h5 model.file=one/model.safetensors run.dir=attacked \
     craft.max=4
 echo 'attack = ( { name = "fgsm"; eps = 0.1; units = "input"; } );' > units.cfg
-must_fail 2 'units = input: .*model.whiten' 1 attack units.cfg data.file=data.h5 \
-    model.file=one/model.safetensors run.dir=no craft.max=4
+behind=(data.file=data.h5 model.file=one/model.safetensors craft.max=4)
+must_fail 2 'units = input: model.contrast or model.whiten .*box = none' 1 attack units.cfg "${behind[@]}" run.dir=no
+behind+=(attack=fgsm,deepfool attack.0.eps=0.1 attack.0.units=input attack.0.box=none attack.1.units=input)
+must_fail 2 'craft.store: attack.0.units = input: .* no images' 1 attack "${behind[@]}" run.dir=no
+must_fail 2 'units = input: .* nothing in front' 1 attack "${behind[@]}" run.dir=no craft.store=none target.levels=8
+must_fail 2 'attack.0.models: .* no other network' 1 attack "${behind[@]}" run.dir=no craft.store=none \
+    attack.0.models=one/model.safetensors
+for ranks in 1 2; do
+    must_work $ranks attack "${behind[@]}" run.dir="behind$ranks" craft.store=none craft.batch=$((3 * ranks))
+done
+must_equal behind1/outcomes.tsv behind2/outcomes.tsv
+check "no image is stored" test ! -e behind1/adversarial.h5
+check "a step of 0.1 behind the input layer" awk -F'\t' '
+    NR > 1 && $1 == 0 { n++; bad += $10 < 0.0999 || $10 > 0.1001 } END { exit !(n == 4 && bad == 0) }' behind1/outcomes.tsv
 
 # Points in units of the input: with std 0.5 a ball of 0.2 is one of 0.1 in pixels.
 echo 'attack = ( { name = "fgsm"; eps = 0.1; } );' > pixel.cfg

@@ -8,7 +8,7 @@
 # Pages with tables and pictures: table-mlp, table-lenet, curves-mlp, ... in $runs. See lib.sh.
 source "$(dirname "$0")/lib.sh"
 config=$here/deep_defense.cfg
-declare -A rate=([mlp]=0.05 [lenet]=0.03) tuning=([mlp]=0.01 [lenet]=0.005)
+declare -A rate=([mlp]=0.05 [lenet]=0.03) tuning=([mlp]=0.005 [lenet]=0.005)
 rho2=(attack=clean,deepfool attack.1.form=matlab attack.1.steps=5 attack.1.small=5e-6
     attack.1.candidates=0 attack.1.correct=true attack.1.units=input)
 

@@ -17,8 +17,11 @@ train() {
 
 # attack <run> <arguments...>: unless its outcomes are there; then tables of what they say.
 attack() {
-    local to=("$config" data.file="$data" run.dir="$runs/$1")
+    local to=("$config" data.file="$data" run.dir="$runs/$1") given
     [[ -e $runs/$1/outcomes.tsv ]] || $testudo attack "${to[@]}" "${@:2}"
+    for given in "${@:2}"; do
+        [[ $given != model.* ]] || to+=("$given")
+    done
     [[ -e $runs/$1/robustness.tsv ]] || $testudo evaluate "${to[@]}"
 }
 

@@ -8,12 +8,16 @@
 # Pages with tables and pictures: table-mlp, table-lenet, curves-mlp, ... in $runs. See lib.sh.
 source "$(dirname "$0")/lib.sh"
 config=$here/deep_defense.cfg
-declare -A rate=([mlp]=0.05 [lenet]=0.03) tuning=([mlp]=0.005 [lenet]=0.005)
+# MLP sees 0..255 minus the mean image, LeNet 0..1 minus it: at 0..255 it does not learn from our
+# initialisation.
+declare -A std=([mlp]=1/255 [lenet]=1) most=([mlp]=255 [lenet]=1) rate=([mlp]=0.001 [lenet]=0.03)
+declare -A tuning=([mlp]=0.0005 [lenet]=0.005)
 rho2=(attack=clean,deepfool attack.1.form=matlab attack.1.steps=5 attack.1.small=5e-6
     attack.1.candidates=0 attack.1.correct=true attack.1.units=input)
 
 reference() { # <network>
-    train "$1" model.name="$1" train.epochs=20 train.lr="${rate[$1]}" train.milestones=12,17 train.factor=0.1
+    train "$1" model.name="$1" model.std="${std[$1]}" train.epochs=20 train.lr="${rate[$1]}" \
+        train.milestones=12,17 train.factor=0.1
 }
 
 # The images that DeepFool makes of the training set.
@@ -55,7 +59,7 @@ table() {
     for net in mlp lenet; do
         local page=($net)
         all_methods $net
-        attack $net-deep-5 craft.eps_ref=0.5
+        attack $net-deep-5 craft.eps_ref=0.5 attack.2.eps=${most[$net]}
         eps=$(sed -n '/"eps_ref": \[/,/\]/p' "$runs/$net-deep-5/attack.json" | grep -oE '[0-9.]+$')
         eps=$(awk -v e="$eps" 'BEGIN { printf "%.9g,%.9g,%.9g", 0.2 * e, 0.5 * e, e }')
         attack $net attack.2.eps="$eps"

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Yan et al. 2018 on MNIST:
-#     deep_defense.sh <data set> [table] [curves] [study] [layers]
+#     deep_defense.sh <data set> [table] [curves] [study] [layers] [convnet]
 # table    reference networks, fine-tuning by each method, what they withstand: table 1
 # curves   clean accuracy and rho2 behind each epoch: figure 2
 # study    c and lambda, LeNet on 10,000 images: figure 3
 # layers   one layer regularised at a time, the same: figure 4
+# convnet  with a data set of CIFAR-10: ConvNet, reference and Deep Defense
 # Pages with tables and pictures: table-mlp, table-lenet, curves-mlp, ... in $runs. See lib.sh.
 source "$(dirname "$0")/lib.sh"
 config=$here/deep_defense.cfg
@@ -53,6 +54,12 @@ all_methods() { # <network>
     fine_tune "$1" deep_fgs defense=adversarial,deep_defense "${with[@]}"
 }
 
+# shares <run>: 0.2, 0.5 and 1 of the eps at which FGS halves its accuracy.
+shares() {
+    sed -n '/"eps_ref": \[/,/\]/p' "$runs/$1/attack.json" | grep -oE '[0-9.]+$' |
+        awk '{ printf "%.9g,%.9g,%.9g", 0.2 * $1, 0.5 * $1, $1 }'
+}
+
 # eps_ref is that of Deep Defense, for all.
 table() {
     local net method eps
@@ -60,8 +67,7 @@ table() {
         local page=($net)
         all_methods $net
         attack $net-deep-5 craft.eps_ref=0.5 attack.2.eps=${most[$net]}
-        eps=$(sed -n '/"eps_ref": \[/,/\]/p' "$runs/$net-deep-5/attack.json" | grep -oE '[0-9.]+$')
-        eps=$(awk -v e="$eps" 'BEGIN { printf "%.9g,%.9g,%.9g", 0.2 * e, 0.5 * e, e }')
+        eps=$(shares $net-deep-5)
         attack $net attack.2.eps="$eps"
         for method in "${methods[@]}"; do
             attack $net-$method-5 attack.2.eps="$eps"
@@ -118,6 +124,16 @@ layers() {
         done
     done
     report layers "${page[@]}"
+}
+
+# CIFAR-10, its own configuration: ConvNet, the reference and Deep Defense on 10,000 images.
+convnet() {
+    config=$here/deep_defense_cifar10.cfg
+    train convnet train.epochs=9 train.lr=0.05 train.milestones=6,8 train.factor=0.1
+    train convnet-deep model.file="$runs/convnet/model.safetensors" train.images=10000 defense=deep_defense
+    attack convnet-deep craft.eps_ref=0.5
+    attack convnet attack.2.eps="$(shares convnet-deep)"
+    report convnets convnet convnet-deep
 }
 
 for part in "${@:-table}"; do

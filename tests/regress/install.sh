@@ -15,7 +15,7 @@ for file in bin/testudo share/man/man1/testudo.1 share/bash-completion/completio
     check "$file is there" test -s "$place/$file"
 done
 check "nothing lies elsewhere" test "$(cd "$place" && echo *)" = 'bin share'
-source_examples=$(cd "$(dirname "$0")/../../jobs/examples" && echo *.cfg)
+source_examples=$(cd "$(dirname "$0")/../../jobs/examples" && echo *)
 check "all examples are there" test "$(cd "$place/share/testudo/examples" && echo *)" = "$source_examples"
 
 testudo=$place/bin/testudo

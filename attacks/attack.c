@@ -39,26 +39,15 @@ const struct tdo_attack *tdo_attack_find(const char *name)
 
 /* ---- reading ------------------------------------------------------------------------------------ */
 
-/* The place of an option in the row's table, -1 if it has none of that key. */
-static int option_at(const struct tdo_attack *row, const char *key)
-{
-    for (int i = 0; row->options[i].key; i++) {
-        if (strcmp(row->options[i].key, key) == 0) {
-            return i;
-        }
-    }
-    return -1;
-}
-
 double tdo_attack_value(const struct tdo_attack_use *use, const char *key, double neutral)
 {
-    const int i = option_at(use->row, key);
+    const int i = tdo_option_at(use->row->options, key);
     return i < 0 ? neutral : use->value[i];
 }
 
 bool tdo_attack_has(const struct tdo_attack_use *use, const char *key)
 {
-    return option_at(use->row, key) >= 0;
+    return tdo_option_at(use->row->options, key) >= 0;
 }
 
 const struct tdo_attack_list *tdo_attack_list(const struct tdo_attack_use *use, const char *key)

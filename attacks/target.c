@@ -217,9 +217,9 @@ static struct tdo_objective_graph network_graph(tdo_target *t, tdo_graph *g, str
     q->keys = tdo_op_key(g, "keys", B * t->o.draws);
     q->goal = o.goal = tdo_op_input(g, "goal", TDO_SHAPE(B, n->classes));
     q->label = o.label = tdo_op_input(g, "label", TDO_SHAPE(B));
-    const bool behind = n->mixed && t->o.units == TDO_UNITS_INPUT;
     tdo_node x = repeated(t, g, pixels_of(t, g, q->points), B);
-    (behind ? n->behind : n->build)(n->self, g, x, q->keys, o.logits, &o.auxiliary);
+    (tdo_target_is_behind(t) ? n->behind : n->build)(n->self, g, x, q->keys, o.logits,
+                                                     &o.auxiliary);
     return o;
 }
 

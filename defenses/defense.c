@@ -258,26 +258,15 @@ const struct tdo_defense_use *tdo_defense_inner(const struct tdo_defenses *d)
     return NULL;
 }
 
-/* The place of an option in its row's table; -1 where the row has none of this key. */
-static int option_at(const struct tdo_defense_use *use, const char *key)
-{
-    for (int i = 0; use->row->options && use->row->options[i].key; i++) {
-        if (strcmp(use->row->options[i].key, key) == 0) {
-            return i;
-        }
-    }
-    return -1;
-}
-
 double tdo_defense_value(const struct tdo_defense_use *use, const char *key, double neutral)
 {
-    const int i = option_at(use, key);
+    const int i = tdo_option_at(use->row->options, key);
     return i >= 0 ? use->value[i] : neutral;
 }
 
 const char *tdo_defense_text(const struct tdo_defense_use *use, const char *key)
 {
-    const int i = option_at(use, key);
+    const int i = tdo_option_at(use->row->options, key);
     return i >= 0 && use->text[i] ? use->text[i] : "";
 }
 

@@ -1,7 +1,15 @@
 /* Noise on pixels. See noise.h. */
 #include "defenses/noise.h"
 
-static const double root3 = 1.7320508075688772; /* half the width of unit variance */
+/* What makes noise of deviation sigma of a draw: a normal one; one from [0,1), whose interval is 2
+ * sqrt(3) sigma wide then; or whole grey levels, which have it already. */
+static void spread(enum tdo_noise_law law, double sigma, double *scale, double *shift)
+{
+    const double half = 1.7320508075688772 * sigma;
+    const bool uniform = law == TDO_NOISE_UNIFORM;
+    *scale = law == TDO_NOISE_ROUNDED ? 1 : uniform ? 2 * half : sigma;
+    *shift = uniform ? -half : 0;
+}
 
 static const char not_8bit[] = "rounded noise is for 8-bit images; this data set holds floats: "
                                "choose noise = real";
@@ -24,11 +32,10 @@ tdo_node tdo_noise_add(tdo_graph *g, const struct tdo_noise *n, tdo_node raw, bo
         tdo_node sum = tdo_op_add(g, raw, tdo_op_random(g, keys, &how));
         return tdo_noise_pixels(g, sum, true); /* integers until here: exact */
     }
-    const bool uniform = n->law == TDO_NOISE_UNIFORM;
-    const double half = root3 * n->sigma;
-    how.law = uniform ? TDO_LAW_UNIFORM : TDO_LAW_NORMAL;
-    tdo_node noise = tdo_op_affine(g, tdo_op_random(g, keys, &how),
-                                   uniform ? 2 * half : n->sigma, uniform ? -half : 0);
+    double scale, shift;
+    spread(n->law, n->sigma, &scale, &shift);
+    how.law = n->law == TDO_NOISE_UNIFORM ? TDO_LAW_UNIFORM : TDO_LAW_NORMAL;
+    tdo_node noise = tdo_op_affine(g, tdo_op_random(g, keys, &how), scale, shift);
     return tdo_op_add(g, tdo_noise_pixels(g, raw, u8), noise);
 }
 
@@ -36,21 +43,18 @@ tdo_err tdo_noise_draw(const struct tdo_noise *n, const struct tdo_key *key, boo
                        int64_t count, float *x)
 {
     enum { RUN = 256 };
-    const double sigma = n->sigma * (u8 ? 255 : 1);
+    double scale, shift;
     float draw[RUN];
+    spread(n->law, n->sigma * (u8 ? 255 : 1), &scale, &shift);
     if (n->law == TDO_NOISE_ROUNDED && !u8) {
         return TDO_FAIL(TDO_ERR_CONFIG, "%s", not_8bit);
     }
     for (int64_t at = 0; at < count; at += RUN) {
         const int64_t k = count - at < RUN ? count - at : RUN;
-        double scale = sigma, shift = 0;
         if (n->law == TDO_NOISE_ROUNDED) {
             tdo_rounded_draw(n->table, &n->stream, key, at, k, draw);
-            scale = 1;
         } else if (n->law == TDO_NOISE_UNIFORM) {
             tdo_rng_uniforms(&n->stream, key, at, k, draw);
-            scale = 2 * root3 * sigma;
-            shift = -root3 * sigma;
         } else {
             tdo_rng_normals(&n->stream, key, at, k, draw);
         }

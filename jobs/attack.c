@@ -18,9 +18,16 @@ enum { SHARES = sizeof shares / sizeof *shares };
 
 /* ---- set-up -------------------------------------------------------------------------------------- */
 
+/* Is its eps_ref looked for? Not of attacks that look for the smallest norm themselves. */
+static bool wants_eps_ref(const struct tdo_attacking *a, int row)
+{
+    return a->accuracy > 0 && a->use[row].row->ball && tdo_attack_list(&a->use[row], "eps");
+}
+
 static tdo_err read_rows(const tdo_config *k, struct tdo_attacking *a)
 {
     const uint32_t seed = (uint32_t)tdo_config_int(k, "run.seed");
+    bool wanted = false;
     a->rows = tdo_config_rows(k, "attack");
     if (a->rows < 1 || a->rows > TDO_ATTACK_MAX) {
         return TDO_FAIL(TDO_ERR_CONFIG,
@@ -34,6 +41,11 @@ static tdo_err read_rows(const tdo_config *k, struct tdo_attacking *a)
         snprintf(key, sizeof key, "attack.%d", i);
         TDO_TRY(
             tdo_attack_read(k, key, tdo_config_row_index(k, "attack", i), seed, i, &a->use[i]));
+        wanted = wanted || wants_eps_ref(a, i);
+    }
+    if (a->accuracy > 0 && !wanted) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "craft.eps_ref is for attacks with an eps; the list attack has none");
     }
     return TDO_OK;
 }
@@ -49,12 +61,6 @@ static tdo_err read_options(struct tdo_job_context *x, struct tdo_attacking *a)
     return read_rows(k, a);
 }
 
-/* Is its eps_ref looked for? Not of attacks that look for the smallest norm themselves. */
-static bool wants_eps_ref(const struct tdo_attacking *a, int row)
-{
-    return a->accuracy > 0 && a->use[row].row->ball && tdo_attack_list(&a->use[row], "eps");
-}
-
 static int passes_of(const struct tdo_attacking *a, int row)
 {
     const struct tdo_attack_list *eps = tdo_attack_list(&a->use[row], "eps");
@@ -64,14 +70,8 @@ static int passes_of(const struct tdo_attacking *a, int row)
 static tdo_err make_room(struct tdo_attacking *a)
 {
     const int64_t n = a->images.count;
-    bool wanted = false;
     for (int i = 0; i < a->rows; i++) {
         a->most += passes_of(a, i);
-        wanted = wanted || wants_eps_ref(a, i);
-    }
-    if (a->accuracy > 0 && !wanted) {
-        return TDO_FAIL(TDO_ERR_CONFIG,
-                        "craft.eps_ref is for attacks with an eps; the list attack has none");
     }
     TDO_TRY(tdo_memory_new(a->most, &a->pass));
     TDO_TRY(tdo_memory_new(a->rows, &a->eps_ref));

@@ -76,10 +76,8 @@ static void words_case(FILE *to)
 static bool seen_in_rows(const struct tdo_option_list *list, int row, const char *key)
 {
     for (int i = 0; i < row; i++) {
-        for (const struct tdo_option *o = list->options(i); o && o->key; o++) {
-            if (strcmp(o->key, key) == 0) {
-                return true;
-            }
+        if (tdo_option_at(list->options(i), key) >= 0) {
+            return true;
         }
     }
     return false;

@@ -53,11 +53,11 @@ curves() {
 }
 
 architectures() {
+    local method
     train cnn
     train cnn_brelu defense=brelu
     train resnet model.name=zresnet
     train resnet_brelu model.name=zresnet defense=brelu
-    local method
     for method in cnn cnn_brelu resnet resnet_brelu; do
         attack $method
     done

@@ -142,25 +142,23 @@ static void draw_step(const tdo_crafter *c, uint32_t step, float u[4])
     tdo_rng_uniforms(&stream, &key, 0, 4, u);
 }
 
-static int choose_target(const tdo_crafter *c, uint32_t step)
+static int choose_target(const tdo_crafter *c, const float u[4])
 {
-    float u[4];
-    draw_step(c, step, u);
     return (int)((double)u[2] * c->targets);
 }
 
 int tdo_crafter_source(const tdo_crafter *c, uint32_t step)
 {
-    return choose_target(c, step) - c->self;
+    float u[4];
+    draw_step(c, step, u);
+    return choose_target(c, u) - c->self;
 }
 
 /* The attack of this step: its eps, its randomness. False: it is not attacked. */
 static bool choose_attack(const tdo_crafter *c, const struct tdo_crafter_rows *rows,
-                          struct tdo_attack_use *use)
+                          const float u[4], struct tdo_attack_use *use)
 {
     const double eps = c->use.threat.eps;
-    float u[4];
-    draw_step(c, rows->step, u);
     *use = c->use;
     use->moment = rows->step;
     use->threat.eps = c->eps_from > 0 ? c->eps_from + (double)u[1] * (eps - c->eps_from) : eps;
@@ -171,11 +169,13 @@ static bool choose_attack(const tdo_crafter *c, const struct tdo_crafter_rows *r
 tdo_err tdo_crafter_run(tdo_crafter *c, const struct tdo_crafter_rows *rows, float *pixels)
 {
     struct tdo_attack_use use;
-    tdo_target *t = c->target[choose_target(c, rows->step)];
+    float u[4];
+    draw_step(c, rows->step, u);
+    tdo_target *t = c->target[choose_target(c, u)];
     for (int64_t i = 0; i < rows->count * tdo_target_size(t); i++) {
         pixels[i] = rows->u8 ? rows->raw[i] * (float)(1.0 / 255) : rows->raw[i];
     }
-    if (!choose_attack(c, rows, &use)) {
+    if (!choose_attack(c, rows, u, &use)) {
         return TDO_OK;
     }
     tdo_target_from_pixels(t, pixels, rows->count, c->x);

@@ -337,15 +337,19 @@ tdo_err tdo_scope_new(tdo_arena *arena, const struct tdo_option *table, const ch
     return TDO_OK;
 }
 
-/* Position of a key in a scope, -1 if it is not there. */
-int tdo_scope_find(const struct tdo_scope *s, const char *key)
+int tdo_option_at(const struct tdo_option *table, const char *key)
 {
-    for (int i = 0; i < s->count; i++) {
-        if (strcmp(s->table[i].key, key) == 0) {
+    for (int i = 0; table && table[i].key; i++) {
+        if (strcmp(table[i].key, key) == 0) {
             return i;
         }
     }
     return -1;
+}
+
+int tdo_scope_find(const struct tdo_scope *s, const char *key)
+{
+    return tdo_option_at(s->table, key);
 }
 
 /* Bytes of the UTF-8 character at `c`; 0 if it is none. Source: RFC 3629, section 4. */

@@ -52,6 +52,9 @@ struct tdo_text {
     char s[512];
 };
 
+/* The place of a key in a table, which may be NULL; -1 if it is not there. */
+int tdo_option_at(const struct tdo_option *table, const char *key);
+
 /* What an option takes, for messages and help: "an integer from 1 to 64 (rows)". */
 struct tdo_text tdo_option_expected(const struct tdo_option *o);
 /* Its default for these jobs (0: in a row's table) as help shows it: "required" where the user

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Adversarial training on CIFAR-10 in small:
 #     adversarial.sh <data set>
-# ResNet-20, three epochs: Gaussian noise and bounded ReLU, PGD training, TRADES, MART; clean accuracy
-# and PGD-20 on 500 test images. A page in $runs/adversarial. See lib.sh.
+# The small network of TRADES, three epochs: Gaussian noise and bounded ReLU, PGD training, TRADES,
+# MART; clean accuracy and PGD-20 on 500 test images. A page in $runs/adversarial. See lib.sh.
 source "$(dirname "$0")/lib.sh"
 config=$here/adversarial.cfg
 train gaussian_brelu defense=gaussian,brelu defense.0.sigma=0.05

@@ -6,11 +6,12 @@
 # curves         accuracy over eps, FGSM and R+FGSM, 2,000 images: figures 4 and 5
 # architectures  the same for two networks, ReLU and bounded ReLU: figure 3
 # transfer       crafted on zresnet, tested on each defense: 1,000 images, 200 for JSMA and C&W
-# Pages with tables and pictures in $runs/table, curves, architectures; transfer.tsv. See lib.sh.
+# cifar          with a data set of CIFAR-10: four defenses over eps, 1,000 images: figures 4 and 5
+# Pages with tables and pictures in $runs/table, curves, architectures, ... See lib.sh.
 # With config=brelu_full.cfg and copies=10: full size.
 source "$(dirname "$0")/lib.sh"
 config=${config:-$here/brelu.cfg}
-gda=(defense.0.sigma=0.3 defense.0.copies="${copies:-3}")
+sigma=0.3 eps=0.3 bits=1
 minimal=(craft.skip=1 attack=clean,fgsm attack.1.minimal=true attack.1.eps=1 attack.1.eps_step=0.05)
 methods=(cnn squeezing smoothing fgsm vat gda gda_brelu)
 
@@ -21,16 +22,27 @@ crafted() {
             model.file="$runs/cnn/model.safetensors" attack="$1" "${@:2}"
 }
 
+# defended <method>: its network.
+defended() {
+    local gda=(defense.0.sigma=$sigma defense.0.copies="${copies:-3}")
+    case $1 in
+    cnn) train cnn ;;
+    squeezing) train squeezing defense=feature_squeezing defense.0.bits=$bits ;;
+    smoothing) train smoothing defense=label_smoothing ;;
+    fgsm | vat) train "$1" defense=static_set defense.0.file="$runs/set_$1/adversarial.h5" ;;
+    gda) train gda defense=gaussian "${gda[@]}" ;;
+    gda_brelu) train gda_brelu defense=gaussian,brelu "${gda[@]}" ;;
+    esac
+}
+
 defenses() {
-    train cnn
-    crafted fgsm attack.0.eps=0.3
+    local method
+    defended cnn
+    crafted fgsm attack.0.eps=$eps
     crafted vat attack.0.eps=2.1
-    train squeezing defense=feature_squeezing defense.0.bits=1
-    train smoothing defense=label_smoothing
-    train fgsm defense=static_set defense.0.file="$runs/set_fgsm/adversarial.h5"
-    train vat defense=static_set defense.0.file="$runs/set_vat/adversarial.h5"
-    train gda defense=gaussian "${gda[@]}"
-    train gda_brelu defense=gaussian,brelu "${gda[@]}"
+    for method in "${methods[@]}"; do
+        defended "$method"
+    done
 }
 
 table() {
@@ -79,6 +91,19 @@ transfer() {
     done
     report transfer_crafted "${methods[@]/%/_crafted}"
     report transfer_searched "${methods[@]/%/_searched}"
+}
+
+cifar() {
+    local method methods=(cnn squeezing smoothing fgsm gda_brelu) sigma=0.05 eps=0.05 bits=3
+    runs+=/cifar
+    defended cnn
+    crafted fgsm attack.0.eps=$eps
+    for method in "${methods[@]}"; do
+        defended "$method"
+        attack "$method" craft.skip=10
+    done
+    report curves "${methods[@]}"
+    runs=${runs%/cifar}
 }
 
 # replay <method> <set> <skip> <attacks>: each attack of a set, on this network.

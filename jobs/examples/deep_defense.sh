@@ -93,10 +93,10 @@ curves() {
     done
 }
 
-# small <run> <arguments...>: Deep Defense on 10,000 images, and rho2.
+# small <run> <arguments...>: Deep Defense, three epochs of 10,000 images, and rho2.
 small() {
     train "$1" model.file="$runs/lenet/model.safetensors" train.lr="${tuning[lenet]}" train.images=10000 \
-        defense=deep_defense "${@:2}"
+        train.epochs=3 defense=deep_defense "${@:2}"
     attack "$1" "${rho2[@]}"
 }
 

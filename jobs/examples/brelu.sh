@@ -59,7 +59,7 @@ curves() {
     local method
     defenses
     for method in "${methods[@]}"; do
-        attack "$method"
+        attack "$method" evaluate.distance=false
     done
     report curves "${methods[@]}"
 }
@@ -71,7 +71,7 @@ architectures() {
     train resnet model.name=zresnet
     train resnet_brelu model.name=zresnet defense=brelu
     for method in cnn cnn_brelu resnet resnet_brelu; do
-        attack $method
+        attack $method evaluate.distance=false
     done
     report architectures cnn cnn_brelu resnet resnet_brelu
 }
@@ -100,7 +100,7 @@ cifar() {
     crafted fgsm attack.0.eps=$eps
     for method in "${methods[@]}"; do
         defended "$method"
-        attack "$method" craft.skip=10
+        attack "$method" craft.skip=10 evaluate.distance=false
     done
     report curves "${methods[@]}"
     runs=${runs%/cifar}

@@ -17,21 +17,43 @@ struct tdo_forward {
     int64_t *row;   /* [batch] */
     int32_t *label; /* [batch] */
     struct tdo_progress *progress;
+    const struct tdo_voting *voting; /* NULL: asked once */
+    int64_t draws;                   /* of an image */
+    double *score;                   /* [classes] so far */
+    int64_t *votes;                  /* [classes] */
 };
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
-static tdo_err build(tdo_forward *f)
+static tdo_err make_plan(tdo_forward *f, const struct tdo_voting *v)
 {
-    TDO_TRY(tdo_inference_new(f->net, f->batch, f->u8, NULL, &f->inference));
+    const struct tdo_noise *noise = v && v->noise.sigma > 0 ? &v->noise : NULL;
+    if (v && v->quiet) {
+        return tdo_inference_new_quiet(f->net, f->batch, f->u8, noise, &f->inference);
+    }
+    return tdo_inference_new(f->net, f->batch, f->u8, noise, &f->inference);
+}
+
+static tdo_err build(tdo_forward *f, const struct tdo_voting *v)
+{
+    const int classes = f->net->spec.classes;
+    TDO_TRY(make_plan(f, v));
     float *bytes = NULL; /* room for the larger of both types */
     TDO_TRY(tdo_memory_new(f->batch * f->pixels, &bytes));
     f->bytes = bytes;
     TDO_TRY(tdo_memory_new(f->batch, &f->row));
+    TDO_TRY(tdo_memory_new(classes, &f->score));
+    TDO_TRY(tdo_memory_new(classes, &f->votes));
     return tdo_memory_new(f->batch, &f->label);
 }
 
 tdo_err tdo_forward_new(struct tdo_network *n, bool u8, int64_t batch, tdo_forward **out)
+{
+    return tdo_forward_new_voting(n, u8, batch, NULL, out);
+}
+
+tdo_err tdo_forward_new_voting(struct tdo_network *n, bool u8, int64_t batch,
+                               const struct tdo_voting *voting, tdo_forward **out)
 {
     TDO_TRY(tdo_memory_new(1, out));
     tdo_forward *f = *out;
@@ -39,7 +61,9 @@ tdo_err tdo_forward_new(struct tdo_network *n, bool u8, int64_t batch, tdo_forwa
     f->u8 = u8;
     f->batch = batch;
     f->pixels = n->spec.height * n->spec.width * n->spec.channels;
-    tdo_err err = build(f);
+    f->voting = voting && voting->random ? voting : NULL;
+    f->draws = f->voting ? voting->draws : 1;
+    tdo_err err = build(f, voting);
     if (err != TDO_OK) {
         tdo_forward_free(out);
     }
@@ -54,6 +78,8 @@ void tdo_forward_free(tdo_forward **forward)
         tdo_memory_free(&f->bytes);
         tdo_memory_free(&f->row);
         tdo_memory_free(&f->label);
+        tdo_memory_free(&f->score);
+        tdo_memory_free(&f->votes);
         tdo_memory_free(forward);
     }
 }
@@ -70,19 +96,45 @@ void tdo_forward_show(tdo_forward *f, struct tdo_progress *progress)
 
 /* ---- rows in, logits out ---------------------------------------------------------------------- */
 
-/* n images from `first` on into the plan. Rows beyond n keep what they held and are not read. */
+/* A row of the plan is a pair (image, draw), counted image by image: pair p is draw p % draws of
+ * image p / draws. Of n pairs from `first` on, the image of pair i lies at place i of row and label,
+ * counted from the first pair's. */
+static int64_t place_of(const tdo_forward *f, int64_t first, int64_t i)
+{
+    return (first + i) / f->draws - first / f->draws;
+}
+
+/* Images side by side -> one for each pair, from the back: no image moves forward. */
+static void repeat(const tdo_forward *f, int64_t first, int64_t n, float *raw)
+{
+    for (int64_t i = n - 1; i > 0; i--) {
+        const int64_t from = place_of(f, first, i);
+        if (from != i) {
+            memcpy(raw + i * f->pixels, raw + from * f->pixels,
+                   (size_t)f->pixels * sizeof *raw);
+        }
+    }
+}
+
+/* n pairs from `first` on into the plan. Rows beyond n keep what they held and are not read. */
 static tdo_err fill(tdo_forward *f, const struct tdo_images *im, int64_t first, int64_t n)
 {
     struct tdo_key *keys = tdo_plan_input(f->inference.plan, f->inference.keys);
-    for (int64_t i = 0; i < n; i++) {
-        f->row[i] = tdo_images_row(im, first + i);
-        if (keys) { /* NULL: nothing random in this network */
-            keys[i] = (struct tdo_key){.sample = (uint64_t)f->row[i]};
+    float *raw = tdo_plan_input(f->inference.plan, f->inference.raw);
+    const int64_t images = place_of(f, first, n - 1) + 1;
+    for (int64_t i = 0; i < images; i++) {
+        f->row[i] = tdo_images_row(im, first / f->draws + i);
+    }
+    for (int64_t i = 0; keys && i < n; i++) { /* NULL: nothing random in this network */
+        keys[i] = (struct tdo_key){.sample = (uint64_t)f->row[place_of(f, first, i)]};
+        if (f->voting) {
+            keys[i].draw = (uint32_t)((first + i) % f->draws);
+            keys[i].purpose = TDO_PURPOSE_JUDGE;
         }
     }
-    TDO_TRY(tdo_images_read(im, f->row, n, f->bytes, f->label));
-    tdo_images_widen(im, f->bytes, n * f->pixels,
-                     tdo_plan_input(f->inference.plan, f->inference.raw));
+    TDO_TRY(tdo_images_read(im, f->row, images, f->bytes, f->label));
+    tdo_images_widen(im, f->bytes, images * f->pixels, raw);
+    repeat(f, first, n, raw);
     return TDO_OK;
 }
 
@@ -106,28 +158,58 @@ static void show(const tdo_forward *f, struct tdo_range mine, int64_t at)
     }
 }
 
+/* Add a draw of a network that votes to its image; hand the image on with its last draw. */
+static tdo_err take_draw(tdo_forward *f, struct tdo_forward_row *r, int64_t draw,
+                         tdo_forward_visit visit, void *user)
+{
+    const size_t classes = (size_t)r->classes;
+    if (draw == 0) {
+        memset(f->score, 0, classes * sizeof *f->score);
+        memset(f->votes, 0, classes * sizeof *f->votes);
+    }
+    tdo_vote_add(&f->voting->vote, r->logits, r->classes, f->score);
+    f->votes[tdo_inference_class(r->logits, r->classes)]++;
+    if (draw + 1 < f->draws) {
+        return TDO_OK;
+    }
+    r->voting = f->voting;
+    r->score = f->score;
+    r->votes = f->votes;
+    return visit(user, r);
+}
+
+/* The n pairs that have been computed. */
+static tdo_err take(tdo_forward *f, const struct tdo_images *im, struct tdo_range pairs,
+                    tdo_forward_visit visit, void *user)
+{
+    const int classes = f->net->spec.classes;
+    const float *logits = tdo_plan_output(f->inference.plan, 0);
+    for (int64_t p = pairs.first; p < pairs.end; p++) {
+        const int64_t i = p - pairs.first, place = place_of(f, pairs.first, i);
+        struct tdo_forward_row r = {.image = p / f->draws,
+                                    .row = f->row[place],
+                                    .label = f->label[place],
+                                    .classes = classes,
+                                    .logits = logits + i * classes};
+        TDO_TRY(check_finite(im, &r));
+        TDO_TRY(f->voting ? take_draw(f, &r, p % f->draws, visit, user) : visit(user, &r));
+    }
+    return TDO_OK;
+}
+
 tdo_err tdo_forward_rows(tdo_forward *f, const struct tdo_images *im, struct tdo_range mine,
                          tdo_forward_visit visit, void *user)
 {
-    const int classes = f->net->spec.classes;
+    const struct tdo_range all = {mine.first * f->draws, mine.end * f->draws};
     if (im->u8 != f->u8 || tdo_images_pixels(im) != f->pixels) {
         return TDO_FAIL(TDO_ERR_BUG, "%s: images are not as the plan was made for", im->from);
     }
-    for (int64_t at = mine.first; at < mine.end; at += f->batch) {
-        const int64_t left = mine.end - at, n = left < f->batch ? left : f->batch;
+    for (int64_t at = all.first; at < all.end; at += f->batch) {
+        const int64_t left = all.end - at, n = left < f->batch ? left : f->batch;
         TDO_TRY(fill(f, im, at, n));
         TDO_TRY(tdo_plan_run(f->inference.plan));
-        const float *logits = tdo_plan_output(f->inference.plan, 0);
-        for (int64_t i = 0; i < n; i++) {
-            const struct tdo_forward_row r = {.image = at + i,
-                                              .row = f->row[i],
-                                              .label = f->label[i],
-                                              .classes = classes,
-                                              .logits = logits + i * classes};
-            TDO_TRY(check_finite(im, &r));
-            TDO_TRY(visit(user, &r));
-        }
-        show(f, mine, at + n);
+        TDO_TRY(take(f, im, (struct tdo_range){at, at + n}, visit, user));
+        show(f, all, at + n);
     }
     return TDO_OK;
 }
@@ -151,6 +233,9 @@ struct tdo_range tdo_forward_mine(const tdo_comm *comm, const struct tdo_images 
 int tdo_forward_place(const struct tdo_forward_row *r, int class)
 {
     int before = 0;
+    if (r->score) {
+        return tdo_vote_place(r->score, r->classes, class);
+    }
     for (int k = 0; k < r->classes; k++) {
         before +=
             r->logits[k] > r->logits[class] || (k < class && r->logits[k] == r->logits[class]);
@@ -160,11 +245,18 @@ int tdo_forward_place(const struct tdo_forward_row *r, int class)
 
 int tdo_forward_predict(const struct tdo_forward_row *r)
 {
-    return tdo_inference_class(r->logits, r->classes);
+    return r->score ? tdo_vote_class(r->score, r->classes)
+                    : tdo_inference_class(r->logits, r->classes);
 }
 
 double tdo_forward_loss(const struct tdo_forward_row *r, int class)
 {
+    if (r->score) {
+        const struct tdo_voting *v = r->voting;
+        return tdo_vote_has_loss(&v->vote)
+                   ? -log(tdo_vote_share(&v->vote, r->score, r->classes, v->draws, class))
+                   : (double)NAN;
+    }
     const double most = (double)r->logits[tdo_forward_predict(r)];
     double sum = 0;
     for (int k = 0; k < r->classes; k++) {
@@ -178,7 +270,8 @@ double tdo_forward_loss(const struct tdo_forward_row *r, int class)
 /* While it is being made. What ranks add up is one array of words. */
 struct scoring {
     int classes;
-    uint64_t *sum;  /* [classes][3] rows, correct, top5; then the bits of `blocks` */
+    uint64_t
+        *sum; /* [classes][3] rows, correct, top5; correct draws; then the bits of `blocks` */
     double *blocks; /* [blocks] sums of losses */
 };
 
@@ -196,6 +289,7 @@ static tdo_err score_row(void *user, const struct tdo_forward_row *r)
     count[ROWS]++;
     count[CORRECT] += place == 0;
     count[TOP5] += place < 5;
+    s->sum[(int64_t)s->classes * COUNTS] += r->votes ? (uint64_t)r->votes[r->label] : 0;
     s->blocks[r->image / BLOCK] += tdo_forward_loss(r, r->label);
     return TDO_OK;
 }
@@ -210,6 +304,7 @@ static tdo_err score_new(const struct scoring *s, int64_t blocks, struct tdo_sco
         return err;
     }
     score->classes = s->classes;
+    score->hits = (int64_t)s->sum[(int64_t)s->classes * COUNTS];
     for (int k = 0; k < s->classes; k++) {
         const uint64_t *count = s->sum + (int64_t)k * COUNTS;
         score->of[k] = (struct tdo_score_class){.rows = (int64_t)count[ROWS],
@@ -231,7 +326,7 @@ tdo_err tdo_forward_score(tdo_comm *comm, tdo_forward *f, const struct tdo_image
 {
     _Static_assert(sizeof(double) == sizeof(uint64_t), "the bits of a loss are a word");
     struct scoring s = {.classes = f->net->spec.classes};
-    const int64_t counts = (int64_t)s.classes * COUNTS, blocks = blocks_of(im);
+    const int64_t counts = (int64_t)s.classes * COUNTS + 1, blocks = blocks_of(im);
     uint64_t *bits = NULL;
     *out = NULL;
     tdo_err err = tdo_memory_new(counts + blocks, &s.sum);
@@ -250,6 +345,8 @@ tdo_err tdo_forward_score(tdo_comm *comm, tdo_forward *f, const struct tdo_image
     err = tdo_comm_agree(comm, score_new(&s, blocks, out));
     if (err != TDO_OK) {
         tdo_score_free(out);
+    } else {
+        (*out)->draws = f->voting ? (int)f->draws : 0;
     }
 done:
     tdo_memory_free(&s.sum);

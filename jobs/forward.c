@@ -19,8 +19,8 @@ struct tdo_forward {
     struct tdo_progress *progress;
     const struct tdo_voting *voting; /* NULL: asked once */
     int64_t draws;                   /* of an image */
-    double *score;                   /* [classes] so far */
-    int64_t *votes;                  /* [classes] */
+    double *score;                   /* [batch,classes] so far */
+    int64_t *votes;                  /* [batch,classes] */
 };
 
 /* ---- life ------------------------------------------------------------------------------------- */
@@ -36,14 +36,14 @@ static tdo_err make_plan(tdo_forward *f, const struct tdo_voting *v)
 
 static tdo_err build(tdo_forward *f, const struct tdo_voting *v)
 {
-    const int classes = f->net->spec.classes;
+    const int64_t classes = f->net->spec.classes;
     TDO_TRY(make_plan(f, v));
     float *bytes = NULL; /* room for the larger of both types */
     TDO_TRY(tdo_memory_new(f->batch * f->pixels, &bytes));
     f->bytes = bytes;
     TDO_TRY(tdo_memory_new(f->batch, &f->row));
-    TDO_TRY(tdo_memory_new(classes, &f->score));
-    TDO_TRY(tdo_memory_new(classes, &f->votes));
+    TDO_TRY(tdo_memory_new(f->batch * classes, &f->score));
+    TDO_TRY(tdo_memory_new(f->batch * classes, &f->votes));
     return tdo_memory_new(f->batch, &f->label);
 }
 
@@ -96,46 +96,30 @@ void tdo_forward_show(tdo_forward *f, struct tdo_progress *progress)
 
 /* ---- rows in, logits out ---------------------------------------------------------------------- */
 
-/* A row of the plan is a pair (image, draw), counted image by image: pair p is draw p % draws of
- * image p / draws. Of n pairs from `first` on, the image of pair i lies at place i of row and label,
- * counted from the first pair's. */
-static int64_t place_of(const tdo_forward *f, int64_t first, int64_t i)
+/* n images from `first` on. */
+static tdo_err read_images(tdo_forward *f, const struct tdo_images *im, int64_t first,
+                           int64_t n)
 {
-    return (first + i) / f->draws - first / f->draws;
-}
-
-/* Images side by side -> one for each pair, from the back: no image moves forward. */
-static void repeat(const tdo_forward *f, int64_t first, int64_t n, float *raw)
-{
-    for (int64_t i = n - 1; i > 0; i--) {
-        const int64_t from = place_of(f, first, i);
-        if (from != i) {
-            memcpy(raw + i * f->pixels, raw + from * f->pixels,
-                   (size_t)f->pixels * sizeof *raw);
-        }
+    for (int64_t i = 0; i < n; i++) {
+        f->row[i] = tdo_images_row(im, first + i);
     }
+    return tdo_images_read(im, f->row, n, f->bytes, f->label);
 }
 
-/* n pairs from `first` on into the plan. Rows beyond n keep what they held and are not read. */
-static tdo_err fill(tdo_forward *f, const struct tdo_images *im, int64_t first, int64_t n)
+/* The n images that were read into the plan, for one draw of all of them: what a network draws for
+ * its weights serves a whole batch. Rows beyond n keep what they held and are not read. */
+static void fill(tdo_forward *f, const struct tdo_images *im, int64_t n, int64_t draw)
 {
     struct tdo_key *keys = tdo_plan_input(f->inference.plan, f->inference.keys);
-    float *raw = tdo_plan_input(f->inference.plan, f->inference.raw);
-    const int64_t images = place_of(f, first, n - 1) + 1;
-    for (int64_t i = 0; i < images; i++) {
-        f->row[i] = tdo_images_row(im, first / f->draws + i);
-    }
     for (int64_t i = 0; keys && i < n; i++) { /* NULL: nothing random in this network */
-        keys[i] = (struct tdo_key){.sample = (uint64_t)f->row[place_of(f, first, i)]};
+        keys[i] = (struct tdo_key){.sample = (uint64_t)f->row[i]};
         if (f->voting) {
-            keys[i].draw = (uint32_t)((first + i) % f->draws);
+            keys[i].draw = (uint32_t)draw;
             keys[i].purpose = TDO_PURPOSE_JUDGE;
         }
     }
-    TDO_TRY(tdo_images_read(im, f->row, images, f->bytes, f->label));
-    tdo_images_widen(im, f->bytes, images * f->pixels, raw);
-    repeat(f, first, n, raw);
-    return TDO_OK;
+    tdo_images_widen(im, f->bytes, n * f->pixels,
+                     tdo_plan_input(f->inference.plan, f->inference.raw));
 }
 
 static tdo_err check_finite(const struct tdo_images *im, const struct tdo_forward_row *r)
@@ -150,49 +134,54 @@ static tdo_err check_finite(const struct tdo_images *im, const struct tdo_forwar
 }
 
 /* Other ranks are taken to be as far as this one. */
-static void show(const tdo_forward *f, struct tdo_range mine, int64_t at)
+static void show(const tdo_forward *f, struct tdo_range mine, double at)
 {
     if (f->progress) {
-        const double part = (double)(at - mine.first) / (double)(mine.end - mine.first);
+        const double part = (at - (double)mine.first) / (double)(mine.end - mine.first);
         tdo_progress_show(f->progress, (int64_t)(part * (double)f->progress->total), NULL);
     }
 }
 
-/* Add a draw of a network that votes to its image; hand the image on with its last draw. */
-static tdo_err take_draw(tdo_forward *f, struct tdo_forward_row *r, int64_t draw,
-                         tdo_forward_visit visit, void *user)
+struct visitor {
+    tdo_forward_visit visit;
+    void *user;
+};
+
+/* Add a draw to its image; with the last one the image is ready. */
+static bool add_draw(tdo_forward *f, int64_t i, int64_t draw, struct tdo_forward_row *r)
 {
-    const size_t classes = (size_t)r->classes;
+    double *score = f->score + i * r->classes;
+    int64_t *votes = f->votes + i * r->classes;
     if (draw == 0) {
-        memset(f->score, 0, classes * sizeof *f->score);
-        memset(f->votes, 0, classes * sizeof *f->votes);
+        memset(score, 0, (size_t)r->classes * sizeof *score);
+        memset(votes, 0, (size_t)r->classes * sizeof *votes);
     }
-    tdo_vote_add(&f->voting->vote, r->logits, r->classes, f->score);
-    f->votes[tdo_inference_class(r->logits, r->classes)]++;
-    if (draw + 1 < f->draws) {
-        return TDO_OK;
-    }
+    tdo_vote_add(&f->voting->vote, r->logits, r->classes, score);
+    votes[tdo_inference_class(r->logits, r->classes)]++;
     r->voting = f->voting;
-    r->score = f->score;
-    r->votes = f->votes;
-    return visit(user, r);
+    r->score = score;
+    r->votes = votes;
+    return draw + 1 == f->draws;
 }
 
-/* The n pairs that have been computed. */
-static tdo_err take(tdo_forward *f, const struct tdo_images *im, struct tdo_range pairs,
-                    tdo_forward_visit visit, void *user)
+/* One draw of n images from `first` on; each is handed on with its last draw. */
+static tdo_err run_draw(tdo_forward *f, const struct tdo_images *im, struct tdo_range images,
+                        int64_t draw, const struct visitor *to)
 {
     const int classes = f->net->spec.classes;
+    fill(f, im, images.end - images.first, draw);
+    TDO_TRY(tdo_plan_run(f->inference.plan));
     const float *logits = tdo_plan_output(f->inference.plan, 0);
-    for (int64_t p = pairs.first; p < pairs.end; p++) {
-        const int64_t i = p - pairs.first, place = place_of(f, pairs.first, i);
-        struct tdo_forward_row r = {.image = p / f->draws,
-                                    .row = f->row[place],
-                                    .label = f->label[place],
+    for (int64_t i = 0; i < images.end - images.first; i++) {
+        struct tdo_forward_row r = {.image = images.first + i,
+                                    .row = f->row[i],
+                                    .label = f->label[i],
                                     .classes = classes,
                                     .logits = logits + i * classes};
         TDO_TRY(check_finite(im, &r));
-        TDO_TRY(f->voting ? take_draw(f, &r, p % f->draws, visit, user) : visit(user, &r));
+        if (!f->voting || add_draw(f, i, draw, &r)) {
+            TDO_TRY(to->visit(to->user, &r));
+        }
     }
     return TDO_OK;
 }
@@ -200,16 +189,17 @@ static tdo_err take(tdo_forward *f, const struct tdo_images *im, struct tdo_rang
 tdo_err tdo_forward_rows(tdo_forward *f, const struct tdo_images *im, struct tdo_range mine,
                          tdo_forward_visit visit, void *user)
 {
-    const struct tdo_range all = {mine.first * f->draws, mine.end * f->draws};
+    const struct visitor to = {visit, user};
     if (im->u8 != f->u8 || tdo_images_pixels(im) != f->pixels) {
         return TDO_FAIL(TDO_ERR_BUG, "%s: images are not as the plan was made for", im->from);
     }
-    for (int64_t at = all.first; at < all.end; at += f->batch) {
-        const int64_t left = all.end - at, n = left < f->batch ? left : f->batch;
-        TDO_TRY(fill(f, im, at, n));
-        TDO_TRY(tdo_plan_run(f->inference.plan));
-        TDO_TRY(take(f, im, (struct tdo_range){at, at + n}, visit, user));
-        show(f, all, at + n);
+    for (int64_t at = mine.first; at < mine.end; at += f->batch) {
+        const int64_t left = mine.end - at, n = left < f->batch ? left : f->batch;
+        TDO_TRY(read_images(f, im, at, n));
+        for (int64_t draw = 0; draw < f->draws; draw++) {
+            TDO_TRY(run_draw(f, im, (struct tdo_range){at, at + n}, draw, &to));
+            show(f, mine, (double)at + (double)(n * (draw + 1)) / (double)f->draws);
+        }
     }
     return TDO_OK;
 }

@@ -132,8 +132,9 @@ static tdo_err prepare(struct tdo_job_context *x, struct predicting *p)
     TDO_TRY(tdo_memory_new(p->images.count, &p->answer));
     if (!p->smoothed) {
         TDO_TRY(tdo_voting_read(k, &p->net, &p->voting));
-        return tdo_forward_new_voting(&p->net, p->images.u8, p->sampling.batch, &p->voting,
-                                      &p->forward);
+        const int64_t most = p->sampling.batch;
+        const int64_t batch = most < p->images.count ? most : p->images.count;
+        return tdo_forward_new_voting(&p->net, p->images.u8, batch, &p->voting, &p->forward);
     }
     TDO_TRY(tdo_run_path(&p->run, "predict", p->dir, sizeof p->dir));
     if (tdo_comm_rank(x->comm) == 0) { /* not the directory of a certification's ledger */

@@ -241,9 +241,9 @@ tdo_err tdo_evaluate_clean(struct tdo_evaluating *e)
     tdo_forward *f = NULL;
     struct tdo_score *s = NULL;
     struct tdo_progress progress;
-    tdo_err err = tdo_forward_new_voting(&e->net, e->images.u8,
-                                         tdo_config_int(e->job->config, "evaluate.batch"),
-                                         &e->voting, &f);
+    const int64_t most = tdo_config_int(e->job->config, "evaluate.batch");
+    const int64_t batch = most < e->images.count ? most : e->images.count;
+    tdo_err err = tdo_forward_new_voting(&e->net, e->images.u8, batch, &e->voting, &f);
     TDO_GOTO(tdo_comm_agree(comm, err));
     tdo_progress_start(&progress, "evaluate", "images", e->images.count, 0);
     tdo_forward_show(f, &progress);

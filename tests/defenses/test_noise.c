@@ -234,7 +234,7 @@ static void noise_in_units_of_deviations_is_scaled_by_channel(void)
     struct tdo_noise noise = noise_of(TDO_NOISE_REAL);
     struct tdo_key key = key_of(0);
     float plain[N], direct[N];
-    static double both[2][N];
+    double both[2 * N];
     for (int i = 0; i < N; i++) {
         plain[i] = direct[i] = 0.5F;
     }
@@ -249,20 +249,20 @@ static void noise_in_units_of_deviations_is_scaled_by_channel(void)
     tdo_node y = tdo_noise_add(g, &noise, raw, false, keys);
     tdo_plan *p = probe_plan(g, 1, &y, FAST, NULL);
     for (int i = 0; i < 2 * N; i++) {
-        both[0][i] = 0.5;
+        both[i] = 0.5;
     }
-    probe_set(p, raw, FAST, 2 * N, both[0]);
+    probe_set(p, raw, FAST, 2 * N, both);
     struct tdo_key *to = tdo_plan_input(p, keys);
     to[0] = key;
     to[1] = key_of(1);
     ASSERT_OK_FATAL(tdo_plan_run(p));
-    probe_get(p, 0, FAST, 2 * N, both[0]);
+    probe_get(p, 0, FAST, 2 * N, both);
     for (int i = 0; i < N; i++) {
         const double want = 0.5 + noise.scale[i % 2] * ((double)plain[i] - 0.5);
-        CU_ASSERT_DOUBLE_EQUAL(both[0][i], want, 1e-6);
+        CU_ASSERT_DOUBLE_EQUAL(both[i], want, 1e-6);
         CU_ASSERT_DOUBLE_EQUAL((double)direct[i], want, 1e-6);
     }
-    CU_ASSERT_NOT_EQUAL(both[0][0], both[1][0]);
+    CU_ASSERT_NOT_EQUAL(both[0], both[N]);
     tdo_plan_free(&p);
     tdo_graph_free(&g);
 }

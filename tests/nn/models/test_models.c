@@ -292,7 +292,7 @@ static void every_gradient_agrees_with_central_differences(void)
                                           {"small_cnn", 16, 2, 1, 8},
                                           {"alexnet", 63, 2, 0.03125, 4},
                                           {"resnet18", 32, 2, 0.0625, 2},
-                                          {"resnet50", 32, 8, 0.03125, 0.5},
+                                          {"resnet50", 64, 8, 0.0625, 0.1},
                                           {"resnext29", 8, 6, 0.03125, 1},
                                           {"model_a", 96, 2, 0.0625, 4},
                                           {"aaron", 80, 2, 0.0625, 4},

@@ -1,6 +1,7 @@
 /* Voting rules. See vote.h. */
 #include "defenses/vote.h"
 
+#include <float.h>
 #include <math.h>
 
 const char *tdo_vote_name(enum tdo_vote_rule rule)
@@ -104,7 +105,16 @@ double tdo_vote_share(const struct tdo_vote *v, const double *score, int classes
     return (v->rule == TDO_VOTE_LOGITS ? exp((score[class] - top) / m) : score[class]) / sum;
 }
 
-bool tdo_vote_has_loss(const struct tdo_vote *v)
+double tdo_vote_loss(const struct tdo_vote *v, const double *score, int classes, int draws,
+                     int class)
 {
-    return v->rule == TDO_VOTE_SOFT || v->rule == TDO_VOTE_LOGITS;
+    const double top = score[tdo_vote_class(score, classes)], m = draws;
+    double sum = 0;
+    if (v->rule == TDO_VOTE_SOFT) {
+        return -log(fmax(score[class] / m, DBL_MIN));
+    }
+    for (int k = 0; k < classes; k++) {
+        sum += exp((score[k] - top) / m);
+    }
+    return v->rule == TDO_VOTE_LOGITS ? log(sum) + (top - score[class]) / m : (double)NAN;
 }

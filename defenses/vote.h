@@ -23,8 +23,6 @@
  * Pure functions; sums are in double, in the order of the calls.
  * Source: Nemcovsky et al. 2019 (Smoothed Inference), equations 8 to 13; Liu et al. 2018 (RSE),
  * algorithm 1. */
-#include <stdbool.h>
-
 /* As in the choices of vote.rule. */
 enum tdo_vote_rule {
     TDO_VOTE_PREDICTION,
@@ -55,7 +53,9 @@ int tdo_vote_place(const double *score, int classes, int class);
 double tdo_vote_share(const struct tdo_vote *v, const double *score, int classes, int draws,
                       int class);
 
-/* Is the share a probability, so that its logarithm is a loss? Of SOFT and LOGITS. */
-bool tdo_vote_has_loss(const struct tdo_vote *v);
+/* Cross entropy: -log of the share, where that is a probability (SOFT, LOGITS), else NaN. A mean
+ * probability below 2^-1022 counts as that. */
+double tdo_vote_loss(const struct tdo_vote *v, const double *score, int classes, int draws,
+                     int class);
 
 #endif

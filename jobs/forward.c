@@ -243,9 +243,7 @@ double tdo_forward_loss(const struct tdo_forward_row *r, int class)
 {
     if (r->score) {
         const struct tdo_voting *v = r->voting;
-        return tdo_vote_has_loss(&v->vote)
-                   ? -log(tdo_vote_share(&v->vote, r->score, r->classes, v->draws, class))
-                   : (double)NAN;
+        return tdo_vote_loss(&v->vote, r->score, r->classes, v->draws, class);
     }
     const double most = (double)r->logits[tdo_forward_predict(r)];
     double sum = 0;
@@ -253,6 +251,13 @@ double tdo_forward_loss(const struct tdo_forward_row *r, int class)
         sum += exp((double)r->logits[k] - most);
     }
     return log(sum) + most - (double)r->logits[class];
+}
+
+double tdo_forward_share(const struct tdo_forward_row *r, int class)
+{
+    const struct tdo_voting *v = r->voting;
+    return r->score ? tdo_vote_share(&v->vote, r->score, r->classes, v->draws, class)
+                    : exp(-tdo_forward_loss(r, class));
 }
 
 /* ---- the score ------------------------------------------------------------------------------------ */

@@ -66,6 +66,8 @@ int tdo_forward_predict(const struct tdo_forward_row *r);
 /* -log softmax(logits)[class], in double; of a network that votes -log of the class's share, NaN if
  * that is no probability. */
 double tdo_forward_loss(const struct tdo_forward_row *r, int class);
+/* Its probability by softmax; of a network that votes its share of the vote. */
+double tdo_forward_share(const struct tdo_forward_row *r, int class);
 /* Classes that come before this one when sorted by falling logit or score, equal ones by index: 0 for the
  * prediction. */
 int tdo_forward_place(const struct tdo_forward_row *r, int class);

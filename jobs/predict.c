@@ -190,11 +190,7 @@ static tdo_err answer_row(void *user, const struct tdo_forward_row *r)
 {
     struct predicting *p = user;
     const int class = tdo_forward_predict(r);
-    const struct tdo_vote *v = &p->voting.vote;
-    const double value = r->score
-                             ? tdo_vote_share(v, r->score, r->classes, p->voting.draws, class)
-                             : exp(-tdo_forward_loss(r, class));
-    p->answer[r->image] = (struct answer){class, value};
+    p->answer[r->image] = (struct answer){class, tdo_forward_share(r, class)};
     return TDO_OK;
 }
 

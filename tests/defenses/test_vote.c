@@ -103,7 +103,7 @@ static void sort_classes(const float *z, int order[K])
 static void direct(enum tdo_vote_rule rule, double second, const float *z, double s[K])
 {
     for (int i = 0; i < DRAWS; i++, z += K) {
-        int order[K];
+        int order[K] = {0};
         double sum = 0, weight = 1;
         sort_classes(z, order);
         for (int k = 0; k < K; k++) {
@@ -157,7 +157,12 @@ static void shares_are_parts_of_one(void)
         }
         CU_ASSERT_DOUBLE_EQUAL(sum, 1, 1e-12);
         CU_ASSERT_EQUAL(tdo_vote_share(&v, score, K, DRAWS, best), most);
-        CU_ASSERT_EQUAL(tdo_vote_has_loss(&v), rule == 1 || rule == 2);
+        const double loss = tdo_vote_loss(&v, score, K, DRAWS, 3);
+        if (rule == TDO_VOTE_SOFT || rule == TDO_VOTE_LOGITS) {
+            CU_ASSERT_DOUBLE_EQUAL(loss, -log(tdo_vote_share(&v, score, K, DRAWS, 3)), 1e-12);
+        } else {
+            CU_ASSERT_TRUE(isnan(loss));
+        }
     }
     double mean[K] = {0}, sum = 0; /* softmax of the mean logits */
     for (int i = 0; i < DRAWS * K; i++) {
@@ -166,7 +171,9 @@ static void shares_are_parts_of_one(void)
     for (int k = 0; k < K; k++) {
         sum += exp(mean[k]);
     }
+    const double far[] = {2000, -2000}; /* of 2 draws: no probability in double, but a loss */
     const struct tdo_vote v = {.rule = TDO_VOTE_LOGITS};
+    CU_ASSERT_EQUAL(tdo_vote_loss(&v, far, 2, 2, 1), 2000);
     double score[K];
     tally(v.rule, 0, DRAWS, K, z, score);
     CU_ASSERT_DOUBLE_EQUAL(tdo_vote_share(&v, score, K, DRAWS, 2), exp(mean[2]) / sum, 1e-12);

@@ -63,6 +63,17 @@ must_work 2 evaluate run.dir=plain2 "${data[@]}" vote.rule=weighted vote.draws=5
 must_equal plain/evaluate.json plain2/evaluate.json
 check "no draws" test -z "$(json plain/evaluate.json draws)"
 
+# The plane, by votes: shares are eighths.
+must_work 1 import import.format=moons import.out=moons.h5
+must_work 1 train run.dir=moons data.file=moons.h5 model.name=mlp train.epochs=1
+plane=(data.file=moons.h5 model.file=moons/model.safetensors evaluate.regions=9 vote.sigma=0.2 vote.draws=8)
+must_work 1 evaluate run.dir=plane "${plane[@]}"
+must_work 3 evaluate run.dir=plane3 "${plane[@]}" evaluate.batch=5
+must_equal plane/regions.tsv plane3/regions.tsv
+check "shares are eighths" awk -F '\t' 'NR > 1 { e = 8 * $4; if (e < 4 || e != int(e)) exit 1 }' \
+    plane/regions.tsv
+check "some are divided" awk -F '\t' 'NR > 1 && $4 < 1 { n++ } END { exit !n }' plane/regions.tsv
+
 # ---- errors --------------------------------------------------------------------------------------
 must_fail 2 'vote.rule is median, expected one of prediction' 2 evaluate run.dir=new "${data[@]}" \
     vote.rule=median

@@ -65,10 +65,11 @@ tdo_err tdo_evaluate_check_clean(const struct tdo_evaluating *e)
     TDO_GOTO(tdo_json_object(&here));
     describe(e, here);
     TDO_GOTO(tdo_json_check(here));
-    if (!e->voting.random && tdo_json_has(there, "draws")) {
+    if (tdo_json_has(there, "draws") != tdo_json_has(here, "draws") ||
+        tdo_json_has(there, "noise") != tdo_json_has(here, "noise")) {
         TDO_GOTO(TDO_FAIL(TDO_ERR_CONFIG,
-                          "%s is about a network that votes; choose another run.dir, or remove "
-                          "evaluate.tsv there",
+                          "%s is about a network that votes otherwise (vote.*); choose another "
+                          "run.dir, or remove evaluate.tsv there",
                           path));
     }
     for (int64_t i = 0; tdo_json_key(here, i, &key); i++) {

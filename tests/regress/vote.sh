@@ -88,4 +88,7 @@ must_work 1 evaluate run.dir=soft "${few[@]}" vote.rule=soft # the vote, and tab
 rm soft/robustness.tsv
 must_fail 2 'evaluate.json has another "draws"' 1 evaluate run.dir=soft "${few[@]}" vote.rule=soft \
     vote.draws=8
-must_fail 2 'is about a network that votes' 1 evaluate run.dir=soft "${data[@]}"
+must_fail 2 'is about a network that votes otherwise' 1 evaluate run.dir=soft "${data[@]}"
+rm plain/evaluate.tsv plain/evaluate.json
+must_work 1 evaluate run.dir=plain "${data[@]}" vote.noise=false
+check "noise layers are off" test "$(json plain/evaluate.json noise)" = off

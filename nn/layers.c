@@ -137,16 +137,20 @@ struct norm_params {
     tdo_node gamma, beta, mean, var;
 };
 
-static struct norm_params norm_parameters(struct tdo_build *b, const char *name, int64_t C)
+/* plain: the scale is 1 and the shift 0. */
+static struct norm_params norm_parameters(struct tdo_build *b, const char *name, int64_t C,
+                                          bool plain)
 {
     const struct tdo_param vector = {.shape = TDO_SHAPE(C)};
     struct tdo_param zero = vector, one = vector, buffer = vector;
+    struct norm_params p;
     zero.norm = one.norm = true;
     one.init = TDO_INIT_ONE;
     buffer.kind = TDO_PARAM_BUFFER;
-    struct norm_params p = {.gamma = parameter(b, name, "weight", one),
-                            .beta = parameter(b, name, "bias", zero),
-                            .mean = parameter(b, name, "running_mean", buffer)};
+    p.gamma =
+        plain ? tdo_op_constant(b->g, vector.shape, 1) : parameter(b, name, "weight", one);
+    p.beta = plain ? tdo_op_constant(b->g, vector.shape, 0) : parameter(b, name, "bias", zero);
+    p.mean = parameter(b, name, "running_mean", buffer);
     buffer.init = TDO_INIT_ONE;
     p.var = parameter(b, name, "running_var", buffer);
     return p;
@@ -213,7 +217,7 @@ static tdo_node fold(tdo_graph *g, const struct affine *a, tdo_node scale, tdo_n
     return tdo_op_add(g, y, over_image(g, shift, y));
 }
 
-tdo_node tdo_layer_batchnorm(struct tdo_build *b, const char *name, tdo_node x)
+static tdo_node normalise(struct tdo_build *b, const char *name, tdo_node x, bool plain)
 {
     tdo_graph *g = b->g;
     const tdo_shape s = tdo_graph_shape(g, x);
@@ -221,7 +225,7 @@ tdo_node tdo_layer_batchnorm(struct tdo_build *b, const char *name, tdo_node x)
         return tdo_graph_fail(g, TDO_ERR_SHAPE, "%s: an image [N,H,W,C] wanted, got %s", name,
                               tdo_shape_print(&s).s);
     }
-    const struct norm_params p = norm_parameters(b, name, s.dim[3]);
+    const struct norm_params p = norm_parameters(b, name, s.dim[3], plain);
     if (p.var == TDO_NONE) {
         return TDO_NONE;
     }
@@ -238,6 +242,16 @@ tdo_node tdo_layer_batchnorm(struct tdo_build *b, const char *name, tdo_node x)
         return fold(g, &a, scale, shift);
     }
     return tdo_op_add(g, tdo_op_mul(g, x, over_image(g, scale, x)), over_image(g, shift, x));
+}
+
+tdo_node tdo_layer_batchnorm(struct tdo_build *b, const char *name, tdo_node x)
+{
+    return normalise(b, name, x, false);
+}
+
+tdo_node tdo_layer_batchnorm_plain(struct tdo_build *b, const char *name, tdo_node x)
+{
+    return normalise(b, name, x, true);
 }
 
 /* ---- the rest -------------------------------------------------------------------------------- */

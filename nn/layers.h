@@ -86,6 +86,8 @@ tdo_node tdo_layer_conv(struct tdo_build *b, const char *name, tdo_node x, int64
 tdo_node tdo_layer_linear(struct tdo_build *b, const char *name, tdo_node x, int64_t out);
 /* Batch normalisation over all axes but the last, eps 1e-5; name.weight, bias, running_mean, _var. */
 tdo_node tdo_layer_batchnorm(struct tdo_build *b, const char *name, tdo_node x);
+/* The same without scale and shift; name.running_mean, _var. */
+tdo_node tdo_layer_batchnorm_plain(struct tdo_build *b, const char *name, tdo_node x);
 /* ReLU, unless a hook replaces it. */
 tdo_node tdo_layer_activation(struct tdo_build *b, tdo_node x);
 /* With the context's probability p an element becomes 0, else x / (1 - p); the mask belongs to the

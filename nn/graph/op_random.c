@@ -1,5 +1,5 @@
 /* Random tensors: a function of the row's key and the stream, so there is no derivative, and the
- * same draw asked for twice is one node. */
+ * same draw asked for twice is one node. It reads the keys of its rows, which may be a part of all. */
 #include "nn/graph/ops.h"
 #include "nn/kernels/reference.h"
 
@@ -9,7 +9,8 @@ static tdo_err random_shape(const tdo_graph *g, struct tdo_graph_node *n)
     const struct tdo_random *how = &n->attr.random;
     TDO_TRY(tdo_rng_check(&how->stream, &(struct tdo_key){0}));
     n->shape = how->shape;
-    if (n->shape.rank < 1 || key->dtype != TDO_KEY || key->shape.dim[0] != n->shape.dim[0]) {
+    if (n->shape.rank < 1 || key->dtype != TDO_KEY || how->first < 0 ||
+        key->shape.dim[0] < how->first + n->shape.dim[0]) {
         return TDO_FAIL(TDO_ERR_SHAPE, "random %s: one key for each row wanted, got %s",
                         tdo_shape_print(&n->shape).s, tdo_shape_print(&key->shape).s);
     }

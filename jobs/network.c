@@ -296,10 +296,12 @@ static tdo_node build_rows(struct tdo_network *n, struct tdo_build *b, tdo_node 
 {
     const tdo_shape s = tdo_graph_shape(b->g, x);
     const int first = b->first_key;
+    const bool part = b->part;
     bool heads = false;
     for (int64_t i = 0; i < s.dim[0]; i++) {
         int64_t lo[TDO_MAX_RANK] = {i}, hi[TDO_MAX_RANK] = {s.dim[0] - 1 - i};
         b->convs = b->layers = b->dropouts = b->activations = b->norms = 0;
+        b->part = true;
         b->first_key = first + (int)i;
         b->auxiliary = TDO_NONE;
         logits[i] = tdo_model_behind(b, n->model, &n->spec, tdo_op_slice(b->g, x, lo, hi));
@@ -307,6 +309,7 @@ static tdo_node build_rows(struct tdo_network *n, struct tdo_build *b, tdo_node 
         heads = b->auxiliary != TDO_NONE;
     }
     b->first_key = first;
+    b->part = part;
     b->auxiliary = heads ? join_rows(b->g, s.dim[0], auxiliary) : TDO_NONE;
     return join_rows(b->g, s.dim[0], logits);
 }

@@ -41,7 +41,7 @@ tdo_node tdo_layer_draw(struct tdo_build *b, const struct tdo_stream *stream, in
                         tdo_shape shape)
 {
     const struct tdo_random how = {
-        .stream = *stream, .law = law, .shape = shape, .first = b->first_key};
+        .stream = *stream, .law = law, .shape = shape, .part = b->part, .first = b->first_key};
     return tdo_op_random(b->g, b->keys, &how);
 }
 
@@ -56,10 +56,11 @@ tdo_node tdo_layer_weight_normals(struct tdo_build *b, const struct tdo_stream *
 {
     struct tdo_random how = {.stream = *stream, .law = TDO_LAW_NORMAL, .shape = shape};
     if (!b->shared) {
+        how.part = b->part;
         how.first = b->first_key;
         return tdo_op_random(b->g, b->keys, &how);
     }
-    how.shared = 1;
+    how.part = how.shared = 1;
     return tdo_op_random(b->g, b->weight_keys != TDO_NONE ? b->weight_keys : b->keys, &how);
 }
 
@@ -362,6 +363,7 @@ tdo_node tdo_layer_dropout(struct tdo_build *b, tdo_node x)
                                               .layer = (uint32_t)++b->dropouts},
                                    .law = TDO_LAW_UNIFORM,
                                    .shape = tdo_graph_shape(b->g, x),
+                                   .part = b->part,
                                    .first = b->first_key};
     if (b->dropout <= 0) {
         return x;

@@ -56,7 +56,8 @@ struct tdo_build {
     uint32_t seed;        /* of dropout */
     tdo_node row_weights; /* [N], TDO_NORM_BATCH only: 0 marks padding */
     tdo_node keys;        /* [N], for random layers; TDO_NONE if there are none */
-    int first_key;        /* of the first row: a network may be built for a part of them */
+    bool part;            /* the network is built for a part of these rows, */
+    int first_key;        /* from this one on */
     /* One draw of random weights serves all rows. Its key is the first of weight_keys (TDO_NONE:
      * of keys), with TDO_SAMPLE_BATCH as its sample: all keys have one draw and step. Otherwise a
      * network with random weights has one row. */

@@ -205,6 +205,7 @@ static void noisy_weights(const struct tdo_defense *row, int count, const double
     weight = tdo_op_param(m.g, index, entry.name, entry.shape);
     m.b.layer = "conv";
     for (int n = 0; n < DRAWS; n++) {
+        m.b.part = true;
         m.b.first_key = n;
         draw[n] = m.hook.weight(&m.b, &m.use, weight, 0);
     }

@@ -64,8 +64,7 @@ static tdo_node strength(struct tdo_build *b, const struct tdo_defense_use *use,
 }
 
 static tdo_node on_image(struct tdo_build *b, const struct tdo_defense_use *use,
-                         const char *name, enum tdo_layer_noise_part part, tdo_node x,
-                         int layer)
+                         const char *name, int part, tdo_node x, int layer)
 {
     tdo_graph *g = b->g;
     const tdo_shape s = tdo_graph_shape(g, x);

@@ -23,6 +23,9 @@ static tdo_config *config(const char *model, const char *const *argument)
     snprintf(name, sizeof name, "model.name=%s", model);
     ASSERT_OK_FATAL(tdo_config_new(&tdo_job_schema, &c));
     ASSERT_OK_FATAL(tdo_config_set(c, name));
+    if (strcmp(model, "resnet20") == 0) {
+        ASSERT_OK_FATAL(tdo_config_set(c, "model.width=0.25"));
+    }
     for (int i = 0; argument && argument[i]; i++) {
         ASSERT_OK_FATAL(tdo_config_set(c, argument[i]));
     }

@@ -129,6 +129,7 @@ static void build_members(struct tdo_ensemble *e, tdo_graph *g, part_fn *part, t
         *b = tdo_network_build_context(e->member[i], g, TDO_NORM_RUNNING);
         b->keys = keys;
         b->noise = e->front.noise;
+        b->shared = b->shared || e->front.shared;
         b->first_param = first;
         logits[i] = part(e->member[i], b, x);
         if (b->auxiliary != TDO_NONE) {

@@ -14,6 +14,7 @@ struct tdo_front {
     int64_t levels; /* pixels are rounded to so many levels, 0: not at all */
     double sigma;   /* Gaussian noise on pixels, 0: none */
     bool noise;     /* are noise layers inside the networks active? */
+    bool shared;    /* one draw of random weights for all samples of a question, of one draw */
     uint32_t seed;  /* of the noise on pixels */
     int scales;     /* sigma in units of the data's deviations: struct tdo_noise */
     double scale[16];

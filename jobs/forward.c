@@ -17,21 +17,43 @@ struct tdo_forward {
     int64_t *row;   /* [batch] */
     int32_t *label; /* [batch] */
     struct tdo_progress *progress;
+    const struct tdo_voting *voting; /* NULL: asked once */
+    int64_t draws;                   /* of an image */
+    double *score;                   /* [batch,classes] so far */
+    int64_t *votes;                  /* [batch,classes] */
 };
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
-static tdo_err build(tdo_forward *f)
+static tdo_err make_plan(tdo_forward *f, const struct tdo_voting *v)
 {
-    TDO_TRY(tdo_inference_new(f->net, f->batch, f->u8, NULL, &f->inference));
+    const struct tdo_noise *noise = v && v->noise.sigma > 0 ? &v->noise : NULL;
+    if (v && v->quiet) {
+        return tdo_inference_new_quiet(f->net, f->batch, f->u8, noise, &f->inference);
+    }
+    return tdo_inference_new(f->net, f->batch, f->u8, noise, &f->inference);
+}
+
+static tdo_err build(tdo_forward *f, const struct tdo_voting *v)
+{
+    const int64_t classes = f->net->spec.classes;
+    TDO_TRY(make_plan(f, v));
     float *bytes = NULL; /* room for the larger of both types */
     TDO_TRY(tdo_memory_new(f->batch * f->pixels, &bytes));
     f->bytes = bytes;
     TDO_TRY(tdo_memory_new(f->batch, &f->row));
+    TDO_TRY(tdo_memory_new(f->batch * classes, &f->score));
+    TDO_TRY(tdo_memory_new(f->batch * classes, &f->votes));
     return tdo_memory_new(f->batch, &f->label);
 }
 
 tdo_err tdo_forward_new(struct tdo_network *n, bool u8, int64_t batch, tdo_forward **out)
+{
+    return tdo_forward_new_voting(n, u8, batch, NULL, out);
+}
+
+tdo_err tdo_forward_new_voting(struct tdo_network *n, bool u8, int64_t batch,
+                               const struct tdo_voting *voting, tdo_forward **out)
 {
     TDO_TRY(tdo_memory_new(1, out));
     tdo_forward *f = *out;
@@ -39,7 +61,9 @@ tdo_err tdo_forward_new(struct tdo_network *n, bool u8, int64_t batch, tdo_forwa
     f->u8 = u8;
     f->batch = batch;
     f->pixels = n->spec.height * n->spec.width * n->spec.channels;
-    tdo_err err = build(f);
+    f->voting = voting && voting->random ? voting : NULL;
+    f->draws = f->voting ? voting->draws : 1;
+    tdo_err err = build(f, voting);
     if (err != TDO_OK) {
         tdo_forward_free(out);
     }
@@ -54,6 +78,8 @@ void tdo_forward_free(tdo_forward **forward)
         tdo_memory_free(&f->bytes);
         tdo_memory_free(&f->row);
         tdo_memory_free(&f->label);
+        tdo_memory_free(&f->score);
+        tdo_memory_free(&f->votes);
         tdo_memory_free(forward);
     }
 }
@@ -70,20 +96,30 @@ void tdo_forward_show(tdo_forward *f, struct tdo_progress *progress)
 
 /* ---- rows in, logits out ---------------------------------------------------------------------- */
 
-/* n images from `first` on into the plan. Rows beyond n keep what they held and are not read. */
-static tdo_err fill(tdo_forward *f, const struct tdo_images *im, int64_t first, int64_t n)
+/* n images from `first` on. */
+static tdo_err read_images(tdo_forward *f, const struct tdo_images *im, int64_t first,
+                           int64_t n)
 {
-    struct tdo_key *keys = tdo_plan_input(f->inference.plan, f->inference.keys);
     for (int64_t i = 0; i < n; i++) {
         f->row[i] = tdo_images_row(im, first + i);
-        if (keys) { /* NULL: nothing random in this network */
-            keys[i] = (struct tdo_key){.sample = (uint64_t)f->row[i]};
+    }
+    return tdo_images_read(im, f->row, n, f->bytes, f->label);
+}
+
+/* The n images that were read into the plan, for one draw of all of them: what a network draws for
+ * its weights serves a whole batch. Rows beyond n keep what they held and are not read. */
+static void fill(tdo_forward *f, const struct tdo_images *im, int64_t n, int64_t draw)
+{
+    struct tdo_key *keys = tdo_plan_input(f->inference.plan, f->inference.keys);
+    for (int64_t i = 0; keys && i < n; i++) { /* NULL: nothing random in this network */
+        keys[i] = (struct tdo_key){.sample = (uint64_t)f->row[i]};
+        if (f->voting) {
+            keys[i].draw = (uint32_t)draw;
+            keys[i].purpose = TDO_PURPOSE_JUDGE;
         }
     }
-    TDO_TRY(tdo_images_read(im, f->row, n, f->bytes, f->label));
     tdo_images_widen(im, f->bytes, n * f->pixels,
                      tdo_plan_input(f->inference.plan, f->inference.raw));
-    return TDO_OK;
 }
 
 static tdo_err check_finite(const struct tdo_images *im, const struct tdo_forward_row *r)
@@ -98,36 +134,72 @@ static tdo_err check_finite(const struct tdo_images *im, const struct tdo_forwar
 }
 
 /* Other ranks are taken to be as far as this one. */
-static void show(const tdo_forward *f, struct tdo_range mine, int64_t at)
+static void show(const tdo_forward *f, struct tdo_range mine, double at)
 {
     if (f->progress) {
-        const double part = (double)(at - mine.first) / (double)(mine.end - mine.first);
+        const double part = (at - (double)mine.first) / (double)(mine.end - mine.first);
         tdo_progress_show(f->progress, (int64_t)(part * (double)f->progress->total), NULL);
     }
+}
+
+struct visitor {
+    tdo_forward_visit visit;
+    void *user;
+};
+
+/* Add a draw to its image; with the last one the image is ready. */
+static bool add_draw(tdo_forward *f, int64_t i, int64_t draw, struct tdo_forward_row *r)
+{
+    double *score = f->score + i * r->classes;
+    int64_t *votes = f->votes + i * r->classes;
+    if (draw == 0) {
+        memset(score, 0, (size_t)r->classes * sizeof *score);
+        memset(votes, 0, (size_t)r->classes * sizeof *votes);
+    }
+    tdo_vote_add(&f->voting->vote, r->logits, r->classes, score);
+    votes[tdo_inference_class(r->logits, r->classes)]++;
+    r->voting = f->voting;
+    r->score = score;
+    r->votes = votes;
+    return draw + 1 == f->draws;
+}
+
+/* One draw of n images from `first` on; each is handed on with its last draw. */
+static tdo_err run_draw(tdo_forward *f, const struct tdo_images *im, struct tdo_range images,
+                        int64_t draw, const struct visitor *to)
+{
+    const int classes = f->net->spec.classes;
+    fill(f, im, images.end - images.first, draw);
+    TDO_TRY(tdo_plan_run(f->inference.plan));
+    const float *logits = tdo_plan_output(f->inference.plan, 0);
+    for (int64_t i = 0; i < images.end - images.first; i++) {
+        struct tdo_forward_row r = {.image = images.first + i,
+                                    .row = f->row[i],
+                                    .label = f->label[i],
+                                    .classes = classes,
+                                    .logits = logits + i * classes};
+        TDO_TRY(check_finite(im, &r));
+        if (!f->voting || add_draw(f, i, draw, &r)) {
+            TDO_TRY(to->visit(to->user, &r));
+        }
+    }
+    return TDO_OK;
 }
 
 tdo_err tdo_forward_rows(tdo_forward *f, const struct tdo_images *im, struct tdo_range mine,
                          tdo_forward_visit visit, void *user)
 {
-    const int classes = f->net->spec.classes;
+    const struct visitor to = {visit, user};
     if (im->u8 != f->u8 || tdo_images_pixels(im) != f->pixels) {
         return TDO_FAIL(TDO_ERR_BUG, "%s: images are not as the plan was made for", im->from);
     }
     for (int64_t at = mine.first; at < mine.end; at += f->batch) {
         const int64_t left = mine.end - at, n = left < f->batch ? left : f->batch;
-        TDO_TRY(fill(f, im, at, n));
-        TDO_TRY(tdo_plan_run(f->inference.plan));
-        const float *logits = tdo_plan_output(f->inference.plan, 0);
-        for (int64_t i = 0; i < n; i++) {
-            const struct tdo_forward_row r = {.image = at + i,
-                                              .row = f->row[i],
-                                              .label = f->label[i],
-                                              .classes = classes,
-                                              .logits = logits + i * classes};
-            TDO_TRY(check_finite(im, &r));
-            TDO_TRY(visit(user, &r));
+        TDO_TRY(read_images(f, im, at, n));
+        for (int64_t draw = 0; draw < f->draws; draw++) {
+            TDO_TRY(run_draw(f, im, (struct tdo_range){at, at + n}, draw, &to));
+            show(f, mine, (double)at + (double)(n * (draw + 1)) / (double)f->draws);
         }
-        show(f, mine, at + n);
     }
     return TDO_OK;
 }
@@ -151,6 +223,9 @@ struct tdo_range tdo_forward_mine(const tdo_comm *comm, const struct tdo_images 
 int tdo_forward_place(const struct tdo_forward_row *r, int class)
 {
     int before = 0;
+    if (r->score) {
+        return tdo_vote_place(r->score, r->classes, class);
+    }
     for (int k = 0; k < r->classes; k++) {
         before +=
             r->logits[k] > r->logits[class] || (k < class && r->logits[k] == r->logits[class]);
@@ -160,11 +235,16 @@ int tdo_forward_place(const struct tdo_forward_row *r, int class)
 
 int tdo_forward_predict(const struct tdo_forward_row *r)
 {
-    return tdo_inference_class(r->logits, r->classes);
+    return r->score ? tdo_vote_class(r->score, r->classes)
+                    : tdo_inference_class(r->logits, r->classes);
 }
 
 double tdo_forward_loss(const struct tdo_forward_row *r, int class)
 {
+    if (r->score) {
+        const struct tdo_voting *v = r->voting;
+        return tdo_vote_loss(&v->vote, r->score, r->classes, v->draws, class);
+    }
     const double most = (double)r->logits[tdo_forward_predict(r)];
     double sum = 0;
     for (int k = 0; k < r->classes; k++) {
@@ -173,12 +253,20 @@ double tdo_forward_loss(const struct tdo_forward_row *r, int class)
     return log(sum) + most - (double)r->logits[class];
 }
 
+double tdo_forward_share(const struct tdo_forward_row *r, int class)
+{
+    const struct tdo_voting *v = r->voting;
+    return r->score ? tdo_vote_share(&v->vote, r->score, r->classes, v->draws, class)
+                    : exp(-tdo_forward_loss(r, class));
+}
+
 /* ---- the score ------------------------------------------------------------------------------------ */
 
 /* While it is being made. What ranks add up is one array of words. */
 struct scoring {
     int classes;
-    uint64_t *sum;  /* [classes][3] rows, correct, top5; then the bits of `blocks` */
+    uint64_t
+        *sum; /* [classes][3] rows, correct, top5; correct draws; then the bits of `blocks` */
     double *blocks; /* [blocks] sums of losses */
 };
 
@@ -196,6 +284,7 @@ static tdo_err score_row(void *user, const struct tdo_forward_row *r)
     count[ROWS]++;
     count[CORRECT] += place == 0;
     count[TOP5] += place < 5;
+    s->sum[(int64_t)s->classes * COUNTS] += r->votes ? (uint64_t)r->votes[r->label] : 0;
     s->blocks[r->image / BLOCK] += tdo_forward_loss(r, r->label);
     return TDO_OK;
 }
@@ -210,6 +299,7 @@ static tdo_err score_new(const struct scoring *s, int64_t blocks, struct tdo_sco
         return err;
     }
     score->classes = s->classes;
+    score->hits = (int64_t)s->sum[(int64_t)s->classes * COUNTS];
     for (int k = 0; k < s->classes; k++) {
         const uint64_t *count = s->sum + (int64_t)k * COUNTS;
         score->of[k] = (struct tdo_score_class){.rows = (int64_t)count[ROWS],
@@ -231,7 +321,7 @@ tdo_err tdo_forward_score(tdo_comm *comm, tdo_forward *f, const struct tdo_image
 {
     _Static_assert(sizeof(double) == sizeof(uint64_t), "the bits of a loss are a word");
     struct scoring s = {.classes = f->net->spec.classes};
-    const int64_t counts = (int64_t)s.classes * COUNTS, blocks = blocks_of(im);
+    const int64_t counts = (int64_t)s.classes * COUNTS + 1, blocks = blocks_of(im);
     uint64_t *bits = NULL;
     *out = NULL;
     tdo_err err = tdo_memory_new(counts + blocks, &s.sum);
@@ -250,6 +340,8 @@ tdo_err tdo_forward_score(tdo_comm *comm, tdo_forward *f, const struct tdo_image
     err = tdo_comm_agree(comm, score_new(&s, blocks, out));
     if (err != TDO_OK) {
         tdo_score_free(out);
+    } else {
+        (*out)->draws = f->voting ? (int)f->draws : 0;
     }
 done:
     tdo_memory_free(&s.sum);

@@ -1,18 +1,20 @@
 #ifndef TDO_JOBS_FORWARD_H
 #define TDO_JOBS_FORWARD_H
-/* Clean inference: images in, logits out, no noise added to the input; rows shared out over the
- * ranks, and what comes of them is the same for any number of ranks and any batch.
+/* Clean inference: images in, logits out; rows shared out over the ranks, and what comes of them is
+ * the same for any number of ranks and any batch.
  *
- *     tdo_forward_new(net, u8, batch, &f)        a plan for `batch` rows
+ *     tdo_forward_new(net, u8, batch, &f)        a plan for `batch` rows, each image asked once
+ *     tdo_forward_new_voting(..., voting, &f)    the same, each image asked voting->draws times
  *     tdo_forward_touch(f)                       after the network's parameters changed
  *     tdo_forward_mine(comm, images)             the images of this rank
  *     tdo_forward_rows(f, images, range, ...)    their logits, one row at a time
  *     tdo_forward_score(comm, f, images, &s)     accuracy and loss over all ranks
  *
  * Normalisation uses running statistics. A network with randomness inside draws it by the key
- * {sample = row of the data}, so a row has the same logits whoever computes it, and when. */
+ * {sample = row of the data}, or, where it votes, by the keys of voting.h; so a row has the same
+ * logits whoever computes it, and when. Draws of an image are added up in order by one rank. */
 #include "jobs/images.h"
-#include "jobs/network.h"
+#include "jobs/voting.h"
 #include "mpi/shard.h"
 #include "nn/base/log.h"
 
@@ -22,6 +24,9 @@ typedef struct tdo_forward tdo_forward;
  * Owner:  caller; n is borrowed, its parameters are read when a plan runs. */
 TDO_MUST tdo_err tdo_forward_new(struct tdo_network *n, bool u8, int64_t batch,
                                  tdo_forward **out);
+/* voting: borrowed. Where it is not random the network is asked once. */
+TDO_MUST tdo_err tdo_forward_new_voting(struct tdo_network *n, bool u8, int64_t batch,
+                                        const struct tdo_voting *voting, tdo_forward **out);
 void tdo_forward_free(tdo_forward **f);
 
 /* The network's parameters have changed. */
@@ -35,7 +40,12 @@ struct tdo_forward_row {
     int64_t image, row; /* image i of the choice, its row in the data */
     int32_t label;      /* -1 if it has none */
     int classes;
-    const float *logits; /* [classes], borrowed until return */
+    const float *logits; /* [classes], borrowed until return; of the last draw */
+    /* Of a network that votes, else NULL: [classes] scores of all draws, and how many draws had
+     * each class as their own prediction; borrowed until return. */
+    const struct tdo_voting *voting;
+    const double *score;
+    const int64_t *votes;
 };
 
 /* Takes one row. An error ends the pass and is handed on. */
@@ -51,11 +61,14 @@ TDO_MUST tdo_err tdo_forward_rows(tdo_forward *f, const struct tdo_images *im,
  * made by one rank. Empty where there are more ranks than blocks. Ranks: not collective. */
 struct tdo_range tdo_forward_mine(const tdo_comm *comm, const struct tdo_images *im);
 
-/* Lowest index of a largest logit. */
+/* Lowest index of a largest logit, or of a largest score. */
 int tdo_forward_predict(const struct tdo_forward_row *r);
-/* -log softmax(logits)[class], in double. */
+/* -log softmax(logits)[class], in double; of a network that votes -log of the class's share, NaN if
+ * that is no probability. */
 double tdo_forward_loss(const struct tdo_forward_row *r, int class);
-/* Classes that come before this one when sorted by falling logit, equal ones by index: 0 for the
+/* Its probability by softmax; of a network that votes its share of the vote. */
+double tdo_forward_share(const struct tdo_forward_row *r, int class);
+/* Classes that come before this one when sorted by falling logit or score, equal ones by index: 0 for the
  * prediction. */
 int tdo_forward_place(const struct tdo_forward_row *r, int class);
 
@@ -63,7 +76,9 @@ int tdo_forward_place(const struct tdo_forward_row *r, int class);
 struct tdo_score {
     int classes;
     int64_t rows, correct, top5;
-    double loss; /* mean cross entropy */
+    double loss;  /* mean cross entropy; NaN of a rule without one */
+    int draws;    /* of an image; 0: the network does not vote */
+    int64_t hits; /* draws that were correct, each for itself, of all images */
     struct tdo_score_class {
         int64_t rows, correct, top5;
     } * of; /* [classes] */

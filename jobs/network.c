@@ -221,7 +221,7 @@ static tdo_err recall_spec(const char *path, struct tdo_network *n, const char *
     return TDO_OK;
 }
 
-static tdo_err recall_defenses(const char *path, struct tdo_network *n)
+static tdo_err recall_defenses(const char *path, uint32_t seed, struct tdo_network *n)
 {
     tdo_config *c = NULL;
     tdo_json *list = NULL;
@@ -234,7 +234,7 @@ static tdo_err recall_defenses(const char *path, struct tdo_network *n)
     if (!list && tdo_json_has(n->description, "defense")) {
         TDO_GOTO(TDO_FAIL(TDO_ERR_FORMAT, "%s: its list of defenses is no list", path));
     }
-    err = tdo_defense_read(c, 0, &n->defenses);
+    err = tdo_defense_read(c, seed, &n->defenses);
 done:
     tdo_json_free(&list);
     tdo_config_free(&c);
@@ -253,6 +253,8 @@ struct tdo_build tdo_network_build_context(struct tdo_network *n, tdo_graph *g,
                               .auxiliary = TDO_NONE,
                               .row_weights = TDO_NONE,
                               .keys = TDO_NONE,
+                              .shared = n->shared,
+                              .weight_keys = TDO_NONE,
                               .hook = n->defenses.hook,
                               .hooks = n->defenses.hooks};
 }
@@ -263,9 +265,68 @@ tdo_node tdo_network_input(struct tdo_network *n, struct tdo_build *b, tdo_node 
     return tdo_model_input(b, &n->spec, pixels);
 }
 
+/* Does each row have weights of its own? */
+static bool goes_by_rows(const struct tdo_build *b)
+{
+    bool draws = false;
+    for (int i = 0; i < b->hooks; i++) {
+        draws = draws || b->hook[i].draws_weights;
+    }
+    return draws && b->noise && !b->shared;
+}
+
+/* Rows one behind the other; part[] is used up. */
+static tdo_node join_rows(tdo_graph *g, int64_t rows, tdo_node *part)
+{
+    while (rows > 1) {
+        int64_t joined = 0;
+        for (int64_t i = 0; i < rows; i += TDO_MAX_IN) {
+            const int count = (int)(rows - i < TDO_MAX_IN ? rows - i : TDO_MAX_IN);
+            part[joined++] = count > 1 ? tdo_op_concat(g, count, part + i, 0) : part[i];
+        }
+        rows = joined;
+    }
+    return part[0];
+}
+
+/* The network once for each row: layers see one row and its key, so a row has the same bits in any
+ * batch. What depends on parameters alone is shared. */
+static tdo_node build_rows(struct tdo_network *n, struct tdo_build *b, tdo_node x,
+                           tdo_node *logits, tdo_node *auxiliary)
+{
+    const tdo_shape s = tdo_graph_shape(b->g, x);
+    const int first = b->first_key;
+    const bool part = b->part;
+    bool heads = false;
+    for (int64_t i = 0; i < s.dim[0]; i++) {
+        int64_t lo[TDO_MAX_RANK] = {i}, hi[TDO_MAX_RANK] = {s.dim[0] - 1 - i};
+        b->convs = b->layers = b->dropouts = b->activations = b->norms = 0;
+        b->part = true;
+        b->first_key = first + (int)i;
+        b->auxiliary = TDO_NONE;
+        logits[i] = tdo_model_behind(b, n->model, &n->spec, tdo_op_slice(b->g, x, lo, hi));
+        auxiliary[i] = b->auxiliary;
+        heads = b->auxiliary != TDO_NONE;
+    }
+    b->first_key = first;
+    b->part = part;
+    b->auxiliary = heads ? join_rows(b->g, s.dim[0], auxiliary) : TDO_NONE;
+    return join_rows(b->g, s.dim[0], logits);
+}
+
 tdo_node tdo_network_behind(struct tdo_network *n, struct tdo_build *b, tdo_node x)
 {
-    return tdo_model_behind(b, n->model, &n->spec, x);
+    const tdo_shape s = tdo_graph_shape(b->g, x);
+    tdo_node *part = NULL, logits = TDO_NONE;
+    if (s.rank == 0 || s.dim[0] == 1 || !goes_by_rows(b)) {
+        return tdo_model_behind(b, n->model, &n->spec, x);
+    }
+    if (tdo_memory_new(2 * s.dim[0], &part) != TDO_OK) {
+        return tdo_graph_fail(b->g, TDO_ERR_MEMORY, "%s", tdo_error_last()->message);
+    }
+    logits = build_rows(n, b, x, part, part + s.dim[0]);
+    tdo_memory_free(&part);
+    return logits;
 }
 
 tdo_node tdo_network_logits(struct tdo_network *n, struct tdo_build *b, tdo_node pixels)
@@ -580,11 +641,11 @@ static tdo_err take_config(const tdo_config *c, const tdo_safetensors *file, con
 static tdo_err take_defenses(const tdo_config *c, const char *path, bool ours,
                              struct tdo_network *n)
 {
+    const uint32_t seed = (uint32_t)tdo_config_int(c, "run.seed");
     if (!ours && !n->foreign) {
-        TDO_TRY(recall_defenses(path, n));
+        TDO_TRY(recall_defenses(path, seed, n));
         return check_defenses(c, path, n);
     }
-    const uint32_t seed = ours ? (uint32_t)tdo_config_int(c, "run.seed") : 0;
     TDO_TRY(tdo_defense_read(c, seed, &n->defenses));
     tdo_json_free(&n->description);
     return describe(n);
@@ -630,6 +691,7 @@ tdo_err tdo_network_open(const tdo_config *c, const char *path,
 {
     TDO_TRY(open_network(c, path, data, false, out));
     out->bf16 = tdo_config_choice(c, "model.precision") == 1;
+    out->shared = tdo_config_choice(c, "noise.share") == 1;
     return TDO_OK;
 }
 

@@ -230,6 +230,9 @@ static void start_values(const struct tdo_param *e, int64_t index, uint32_t seed
     case TDO_INIT_TENTH:
         shift = 0.1;
         break;
+    case TDO_INIT_VALUE:
+        shift = e->start;
+        break;
     default:
         break;
     }
@@ -246,8 +249,9 @@ tdo_err tdo_params_init(tdo_params *p, uint32_t seed)
             TDO_TRY(tdo_memory_new(p->count[kind], &p->block[kind]));
         }
     }
-    for (int64_t i = 0; i < p->entries; i++) {
-        start_values(&p->entry[i], i, seed, tdo_params_values(p, i));
+    for (int64_t i = 0, drawn = 0; i < p->entries; i++) {
+        start_values(&p->entry[i], drawn, seed, tdo_params_values(p, i));
+        drawn += p->entry[i].init != TDO_INIT_VALUE;
     }
     return TDO_OK;
 }

@@ -57,7 +57,7 @@ tdo_err tdo_crafter_read(const tdo_config *c, const struct tdo_network *n,
 /* One more network that may be attacked. */
 static tdo_err add_target(tdo_crafter *c, struct tdo_network *n, int64_t rows)
 {
-    const struct tdo_front front = {.noise = true};
+    const struct tdo_front front = {.noise = true, .shared = c->use.target.draws == 1};
     struct tdo_ensemble *e = &c->network[c->targets];
     tdo_target **t = &c->target[c->targets++];
     *e = tdo_ensemble_one(n, &front);

@@ -369,6 +369,64 @@ static void test_first_norm(void)
     tdo_network_free(&n);
 }
 
+/* Cross entropy of these rows, summed with weights 1/rows, where one draw of random weights serves
+ * all of them. */
+static double shard_loss(struct tdo_network *n, struct tdo_range r, int64_t rows, uint32_t draw)
+{
+    const int64_t count = r.end - r.first;
+    static struct direct d; /* large */
+    d = (struct direct){0};
+    const struct tdo_model_spec *s = &n->spec;
+    ASSERT_OK_FATAL(tdo_graph_new(&d.g));
+    d.raw = tdo_op_input(d.g, "raw", TDO_SHAPE(count, s->height, s->width, s->channels));
+    d.labels = tdo_op_input(d.g, "labels", TDO_SHAPE(count));
+    d.weights = tdo_op_input(d.g, "weights", TDO_SHAPE(count));
+    d.keys = tdo_op_key(d.g, "keys", count);
+    d.b = tdo_network_build_context(n, d.g, TDO_NORM_BATCH);
+    d.b.keys = d.keys;
+    d.b.shared = true;
+    tdo_node pixels = tdo_noise_pixels(d.g, d.raw, true);
+    tdo_node loss =
+        tdo_loss_cross_entropy(d.g, tdo_network_logits(n, &d.b, pixels), d.labels, d.weights);
+    tdo_plan *p = probe_plan(d.g, 1, &loss, F64, n->params);
+    fill_direct(p, &d, r, rows, (int)draw);
+    ASSERT_OK_FATAL(tdo_plan_run(p));
+    const double sum = *(const double *)tdo_plan_output(p, 0);
+    tdo_plan_free(&p);
+    tdo_graph_free(&d.g);
+    return sum;
+}
+
+/* Random weights have one draw for each shard of a step. */
+static void test_random_weights(void)
+{
+    enum { ROWS = 13, SHARDS = 4 };
+    const struct tdo_network_data data = {28, 28, 1, 10};
+    struct tdo_network n;
+    struct observed o = {0};
+    tdo_config *c = NULL;
+    double want = 0, same = 0;
+    ASSERT_OK_FATAL(tdo_config_new(&tdo_job_schema, &c));
+    ASSERT_OK(tdo_config_set(c, "model.name=mlp"));
+    ASSERT_OK(tdo_config_set(c, "defense=pni"));
+    ASSERT_OK_FATAL(tdo_network_configure(c, &data, &n));
+    tdo_config_free(&c);
+    make_images(&n);
+    ASSERT_OK_FATAL(tdo_memory_new(tdo_params_count(n.params, TDO_PARAM_WEIGHT), &o.gradient));
+    ASSERT_OK_FATAL(tdo_memory_new(tdo_params_count(n.params, TDO_PARAM_BUFFER), &o.running));
+    for (int64_t k = 0; k < SHARDS; k++) {
+        const struct tdo_range r = {k * ROWS / SHARDS, (k + 1) * ROWS / SHARDS};
+        want += shard_loss(&n, r, ROWS, (uint32_t)k * TDO_DEFENSE_DRAWS);
+        same += shard_loss(&n, r, ROWS, 0);
+    }
+    take_step(&n, ROWS, SHARDS, &o);
+    CU_ASSERT_DOUBLE_EQUAL(o.result.loss, want, 1e-5 * want);
+    CU_ASSERT_TRUE(fabs(same - want) > 1e-4 * want); /* ten times the tolerance */
+    tdo_memory_free(&o.gradient);
+    tdo_memory_free(&o.running);
+    tdo_network_free(&n);
+}
+
 static void test_diverged(void)
 {
     struct tdo_network n;
@@ -399,6 +457,7 @@ CU_TestInfo suite_tests[] = {
     {"draws of a step have noise of their own; their statistics are averaged", test_draws},
     {"running statistics are those of the layer's input, row-weighted and unbiased",
      test_first_norm},
+    {"random weights have one draw for each shard of a step", test_random_weights},
     {"a loss that is not finite is an error on all ranks and updates nothing", test_diverged},
     CU_TEST_INFO_NULL,
 };

@@ -23,7 +23,9 @@ must_work 1 train run.dir=moons data.file=m.h5 "${short[@]}"
 # What a row needs besides: an inner attack that is not the first, smaller steps, what is stored.
 declare -A more=([trades]=defense.0.inner=1 [vat]=defense.0.inner=3 [deep_defense]=train.clip=1
     [static_set]=defense.0.file=crafted/adversarial.h5 [distillation]=defense.0.teacher=teacher
-    [consistency]=defense=consistency,gaussian
+    [consistency]=defense=consistency,gaussian [cni]=train.clip=1
+    [noisy_image]="defense.0.on=image defense.0.grain=element" [noisy_inputs]="defense.0.on=inputs defense.0.grain=channel"
+    [colored_outputs]="defense.0.on=outputs defense.0.linear=plain"
     [ensemble_adversarial]=defense.0.sources=teacher,second/model.safetensors)
 
 # train_row <directory> <ranks> <arguments...>
@@ -33,9 +35,9 @@ train_row() {
 
 must_work 1 list defenses
 mapfile -t rows < <(grep -o '^[a-z_0-9]*' out | grep .)
-# The table, and another way of one of its rows.
-ways=("${rows[@]}" copies)
-declare -A row_of=([copies]=gaussian)
+# The table, and other ways of some of its rows.
+ways=("${rows[@]}" copies noisy_image noisy_inputs colored_outputs)
+declare -A row_of=([copies]=gaussian [noisy_image]=pni [noisy_inputs]=pni [colored_outputs]=cni)
 more[copies]="defense.0.copies=2 defense.0.noise=uniform defense.0.clip=1"
 check "there are rows" test "${#rows[@]}" -ge 8
 for row in "${rows[@]}"; do
@@ -56,7 +58,7 @@ done
 # Rows change training, each in its way.
 if [[ $mode != brief ]]; then
     for row in copies static_set label_smoothing feature_squeezing adversarial trades mart vat input_gradient \
-               ensemble_adversarial distillation parseval consistency; do
+               ensemble_adversarial distillation parseval consistency rse pni cni noisy_image noisy_inputs colored_outputs; do
         must_differ gaussian/model.safetensors $row/model.safetensors
         must_differ brelu/model.safetensors $row/model.safetensors
     done
@@ -70,6 +72,31 @@ if [[ $mode != brief ]]; then
     must_equal gaussian/model.safetensors copies1/model.safetensors
     must_differ gaussian/model.safetensors copies2/model.safetensors
 fi
+
+# Random networks: what comes of an image depends on its key alone, not on ranks or batches, also where
+# one draw of the weights serves all images; a vote wants its own.
+for row in rse pni cni colored_outputs; do
+    [[ -e $row/model.safetensors ]] || continue # brief: not all were trained
+    for ranks in 1 3; do
+        for share in row batch; do
+            rm -rf $share$ranks
+            mkdir $share$ranks
+            cp $row/model.safetensors $share$ranks
+            must_work $ranks evaluate run.dir=$share$ranks data.file=g.h5 noise.share=$share evaluate.batch=$((5 * ranks))
+        done
+        must_work $ranks certify run.dir=row$ranks data.file=g.h5 certify.sigma=0.25 certify.n=100 certify.n0=10 \
+            certify.max=4 certify.hash=true certify.batch=$((3 * ranks))
+        must_work $ranks attack run.dir=batch$ranks data.file=g.h5 attack=pgd attack.0.steps=2 attack.0.eps=0.1 \
+            attack.0.draws=2 vote.draws=4 craft.max=6 craft.batch=$((2 * ranks))
+    done
+    for share in row batch; do
+        must_equal ${share}1/evaluate.tsv ${share}3/evaluate.tsv
+    done
+    must_equal row1/votes.tsv row3/votes.tsv
+    must_equal batch1/outcomes.tsv batch3/outcomes.tsv
+    must_fail 2 'noise.share = batch: votes of an image want draws of their own' 1 certify run.dir=batch1 \
+        data.file=g.h5 certify.sigma=0.25 certify.n=100 certify.max=1 noise.share=batch
+done
 
 # Together, and after a kill; the stored set is known by its content, not by its name.
 cat > both.cfg <<'C'
@@ -182,6 +209,8 @@ if [[ $mode != brief ]]; then
     must_work 2 train run.dir=scores data.file=g.h5 "${short[@]}" train.steps=1 defense=adversarial inner=nattack \
         inner.0.population=4 inner.0.steps=2
 fi
+refuse 'rse. would do nothing: model.name = mlp has no convolutions' defense=rse model.name=mlp
+refuse 'defense.0.on is ' defense=pni defense.0.on=everything
 refuse "layers: 'fc9' is none of the network's: conv1, .*" defense=deep_defense defense.0.layers=conv1,fc9
 refuse 'train.norm = fixed: zcnn has no batch' train.norm=fixed
 

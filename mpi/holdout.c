@@ -6,13 +6,24 @@
 
 #include "nn/base/rng.h"
 
-/* rows * g / held without overflow for rows < 2^40. */
-static int64_t group_begin(const struct tdo_holdout *h, int64_t g)
+/* a * g / b without overflow for a < 2^40, b < 2^31; g <= b. */
+static int64_t share(int64_t a, int64_t b, int64_t g)
 {
-    return h->rows / h->held * g + h->rows % h->held * g / h->held;
+    return a / b * g + a % b * g / b;
 }
 
-int64_t tdo_holdout_validation(const struct tdo_holdout *h, int64_t j)
+static int64_t group_begin(const struct tdo_holdout *h, int64_t g)
+{
+    return share(h->rows, h->held, g);
+}
+
+/* Of `rows`, which lie evenly in the data set. */
+static int64_t row_of(const struct tdo_holdout *h, int64_t at)
+{
+    return h->of > h->rows ? share(h->of, h->rows, at) : at;
+}
+
+static int64_t validation(const struct tdo_holdout *h, int64_t j)
 {
     if (h->last) {
         return h->rows - h->held + j;
@@ -26,7 +37,7 @@ int64_t tdo_holdout_validation(const struct tdo_holdout *h, int64_t j)
     return begin + (int64_t)(((uint64_t)word[1] << 32 | word[0]) % (uint64_t)count);
 }
 
-int64_t tdo_holdout_train(const struct tdo_holdout *h, int64_t j)
+static int64_t train(const struct tdo_holdout *h, int64_t j)
 {
     if (h->last || h->held == 0) {
         return j;
@@ -41,5 +52,15 @@ int64_t tdo_holdout_train(const struct tdo_holdout *h, int64_t j)
         }
     }
     const int64_t row = j + low; /* had this group's row not been taken out */
-    return row < tdo_holdout_validation(h, low) ? row : row + 1;
+    return row < validation(h, low) ? row : row + 1;
+}
+
+int64_t tdo_holdout_validation(const struct tdo_holdout *h, int64_t j)
+{
+    return row_of(h, validation(h, j));
+}
+
+int64_t tdo_holdout_train(const struct tdo_holdout *h, int64_t j)
+{
+    return row_of(h, train(h, j));
 }

@@ -22,16 +22,16 @@ crafted() {
             model.file="$runs/cnn/model.safetensors" attack="$1" "${@:2}"
 }
 
-# defended <method>: its network.
+# defended <method> <arguments...>: its network.
 defended() {
     local gda=(defense.0.sigma=$sigma defense.0.copies="${copies:-3}")
     case $1 in
-    cnn) train cnn ;;
-    squeezing) train squeezing defense=feature_squeezing defense.0.bits=$bits ;;
-    smoothing) train smoothing defense=label_smoothing ;;
-    fgsm | vat) train "$1" defense=static_set defense.0.file="$runs/set_$1/adversarial.h5" ;;
-    gda) train gda defense=gaussian "${gda[@]}" ;;
-    gda_brelu) train gda_brelu defense=gaussian,brelu "${gda[@]}" ;;
+    cnn) train cnn "${@:2}" ;;
+    squeezing) train squeezing defense=feature_squeezing defense.0.bits=$bits "${@:2}" ;;
+    smoothing) train smoothing defense=label_smoothing "${@:2}" ;;
+    fgsm | vat) train "$1" defense=static_set defense.0.file="$runs/set_$1/adversarial.h5" "${@:2}" ;;
+    gda) train gda defense=gaussian "${gda[@]}" "${@:2}" ;;
+    gda_brelu) train gda_brelu defense=gaussian,brelu "${gda[@]}" "${@:2}" ;;
     esac
 }
 
@@ -59,7 +59,7 @@ curves() {
     local method
     defenses
     for method in "${methods[@]}"; do
-        attack "$method"
+        attack "$method" evaluate.distance=false
     done
     report curves "${methods[@]}"
 }
@@ -71,7 +71,7 @@ architectures() {
     train resnet model.name=zresnet
     train resnet_brelu model.name=zresnet defense=brelu
     for method in cnn cnn_brelu resnet resnet_brelu; do
-        attack $method
+        attack $method evaluate.distance=false
     done
     report architectures cnn cnn_brelu resnet resnet_brelu
 }
@@ -80,7 +80,7 @@ transfer() {
     local method from
     defenses
     train resnet model.name=zresnet
-    from=(model.file="$runs/resnet/model.safetensors")
+    from=(model.name=zresnet model.file="$runs/resnet/model.safetensors")
     attack resnet_crafted "${from[@]}" craft.skip=10 attack=fgsm,rfgsm,deepfool,vat attack.0.eps=0.1 \
         attack.1.eps=0.1 attack.1.alpha=0.05 attack.2.box=pixel attack.3.eps=2.1
     attack resnet_searched "${from[@]}" craft.skip=50 attack=jsma,cw attack.0.gamma=1 attack.0.theta=0.1 \
@@ -96,11 +96,11 @@ transfer() {
 cifar() {
     local method methods=(cnn squeezing smoothing fgsm gda_brelu) sigma=0.05 eps=0.05 bits=3
     runs+=/cifar
-    defended cnn
+    defended cnn train.val_rows=spread    # images may be sorted by class
     crafted fgsm attack.0.eps=$eps
     for method in "${methods[@]}"; do
-        defended "$method"
-        attack "$method" craft.skip=10
+        defended "$method" train.val_rows=spread
+        attack "$method" craft.skip=10 evaluate.distance=false
     done
     report curves "${methods[@]}"
     runs=${runs%/cifar}

@@ -268,18 +268,16 @@ static tdo_err check_rows(const tdo_stack *s, struct part *p, const char *key)
     return check_labels(s, p, key);
 }
 
-/* Rows of images that are trained on and not held out; both ascend. */
+/* Rows of images that are trained on; both ascend. */
 static tdo_err list_kept(const tdo_stack *s, struct part *p)
 {
-    int64_t held = 0;
+    const int64_t trained = s->holdout.rows - s->holdout.held;
     TDO_TRY(tdo_memory_new(p->size, &p->row));
-    for (int64_t j = 0; j < p->size && j * p->skip < s->holdout.rows; j++) {
-        while (held < s->holdout.held &&
-               tdo_holdout_validation(&s->holdout, held) < j * p->skip) {
-            held++;
+    for (int64_t j = 0, at = 0; j < p->size; j++) {
+        while (at < trained && tdo_holdout_train(&s->holdout, at) < j * p->skip) {
+            at++;
         }
-        if (held == s->holdout.held ||
-            tdo_holdout_validation(&s->holdout, held) != j * p->skip) {
+        if (at < trained && tdo_holdout_train(&s->holdout, at) == j * p->skip) {
             p->row[p->kept++] = j;
         }
     }
@@ -387,8 +385,10 @@ tdo_err tdo_stack_open(tdo_comm *comm, const tdo_dataset *data, const struct tdo
     s->data = data;
     s->holdout = *h;
     s->pixels = tdo_dataset_pixels(data);
-    s->part[0] =
-        (struct part){.size = h->rows, .times = 1, .skip = 1, .kept = h->rows - h->held};
+    s->part[0] = (struct part){.size = h->of > h->rows ? h->of : h->rows,
+                               .times = 1,
+                               .skip = 1,
+                               .kept = h->rows - h->held};
     s->parts = 1;
     tdo_err err = open_parts(comm, d, s);
     if (err != TDO_OK) {

@@ -35,6 +35,7 @@ static tdo_err hold_out(const tdo_config *c, struct tdo_validation *v)
     }
     v->holdout = (struct tdo_holdout){.rows = rows,
                                       .held = held,
+                                      .of = all,
                                       .last = tdo_config_choice(c, "train.val_rows") == 1,
                                       .seed = (uint32_t)tdo_config_int(c, "run.seed")};
     if (held > 0) {

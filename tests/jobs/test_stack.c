@@ -154,14 +154,15 @@ static int64_t count_images(const struct opened *o, int times[ROWS])
     return rows;
 }
 
+/* Held out, or not among the rows that are taken at all. */
 static bool is_held(const struct tdo_holdout *h, int64_t image)
 {
-    for (int64_t j = 0; j < h->held; j++) {
-        if (tdo_holdout_validation(h, j) == image) {
-            return true;
+    for (int64_t j = 0; j < h->rows - h->held; j++) {
+        if (tdo_holdout_train(h, j) == image) {
+            return false;
         }
     }
-    return false;
+    return true;
 }
 
 /* ---- tests ------------------------------------------------------------------------------------ */
@@ -236,12 +237,15 @@ static void a_held_out_image_does_not_come_back(void)
     struct opened o;
     int times[ROWS];
     store("set.h5", false, 2 * ROWS, ROWS, 1);
-    for (int last = 0; last < 2; last++) {
+    for (int i = 0; i < 3; i++) {
+        const int64_t rows = i == 2 ? ROWS / 2 : ROWS; /* half of them, spread */
         open_stack(d, HELD, both, &o);
-        o.holdout.last = last;
+        o.holdout.last = i == 1;
+        o.holdout.rows = rows;
+        o.holdout.of = ROWS;
         tdo_stack_free(&o.stack);
         ASSERT_OK_FATAL(tdo_stack_open(comm, d, &o.defenses, &o.holdout, &o.stack));
-        CU_ASSERT_EQUAL(count_images(&o, times), 5 * (ROWS - HELD));
+        CU_ASSERT_EQUAL(count_images(&o, times), 5 * (rows - HELD));
         for (int64_t image = 0; image < ROWS; image++) {
             CU_ASSERT_EQUAL(times[image], is_held(&o.holdout, image) ? 0 : 5);
         }

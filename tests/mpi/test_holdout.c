@@ -44,6 +44,27 @@ static void partition(void)
     }
 }
 
+static void part(void)
+{
+    /* 100 of 1,050 rows, in ten classes one behind the other: ten of each */
+    const struct tdo_holdout whole = {.rows = 100, .held = 20, .seed = 3};
+    const struct tdo_holdout h = {.rows = 100, .held = 20, .of = 1050, .seed = 3};
+    int of_class[10] = {0};
+    for (int64_t j = 0; j < 80; j++) {
+        const int64_t row = tdo_holdout_train(&h, j);
+        CU_ASSERT_EQUAL(row, tdo_holdout_train(&whole, j) * 1050 / 100);
+        of_class[row / 105]++;
+    }
+    for (int64_t j = 0; j < 20; j++) {
+        const int64_t row = tdo_holdout_validation(&h, j);
+        CU_ASSERT_EQUAL(row, tdo_holdout_validation(&whole, j) * 1050 / 100);
+        of_class[row / 105]++;
+    }
+    for (int i = 0; i < 10; i++) {
+        CU_ASSERT_EQUAL(of_class[i], 10);
+    }
+}
+
 static void spread(void)
 {
     const struct tdo_holdout h = {.rows = 1000, .held = 100, .seed = 5};
@@ -71,6 +92,7 @@ static void large(void)
 CU_TestInfo suite_tests[] = {
     {"training and validation rows are all rows, each once, in order", partition},
     {"spread takes one row of each group, anywhere in it", spread},
+    {"a part of the rows is spread evenly over all", part},
     {"the largest sizes do not overflow", large},
     CU_TEST_INFO_NULL,
 };

@@ -87,10 +87,10 @@ static tdo_node colored(struct tdo_build *b, const struct tdo_defense_use *use,
     const struct tdo_stream d = tdo_layer_noise_stream(use, at->part, at->layer);
     const struct tdo_stream f =
         tdo_layer_noise_stream(use, TDO_LAYER_NOISE_FACTOR + at->part, at->layer);
-    tdo_node a =
-        tdo_layer_parameter(b, at->diagonal, TDO_SHAPE(n), use->value[DIAGONAL_START], decay);
-    tdo_node F =
-        tdo_layer_parameter(b, at->factor, TDO_SHAPE(1, n, R), use->value[FACTOR_START], decay);
+    tdo_node a = tdo_layer_parameter(b, use->row->name, at->diagonal, TDO_SHAPE(n),
+                                     use->value[DIAGONAL_START], decay);
+    tdo_node F = tdo_layer_parameter(b, use->row->name, at->factor, TDO_SHAPE(1, n, R),
+                                     use->value[FACTOR_START], decay);
     if (!b->noise) {
         return v;
     }

@@ -657,6 +657,7 @@ static tdo_err open_network(const tdo_config *c, const char *path,
 {
     tdo_safetensors *file = NULL;
     tdo_err err = TDO_OK;
+    const enum tdo_safetensors_lack lack = ours ? TDO_LACK_DEFENSES : TDO_LACK_NONE;
     *out = (struct tdo_network){0};
     TDO_GOTO(tdo_safetensors_open(path, &file));
     TDO_GOTO(tdo_safetensors_describe(file, &out->description));
@@ -665,9 +666,9 @@ static tdo_err open_network(const tdo_config *c, const char *path,
                           : take_description(c, path, data, out));
     TDO_GOTO(take_defenses(c, path, ours, out));
     TDO_GOTO(make_table(out));
-    TDO_GOTO(tdo_safetensors_match(file, out->params));
+    TDO_GOTO(tdo_safetensors_match(file, out->params, lack));
     TDO_GOTO(tdo_params_init(out->params, 0));
-    TDO_GOTO(tdo_safetensors_fill(file, out->params));
+    TDO_GOTO(tdo_safetensors_fill(file, out->params, lack));
     err = tdo_params_check_finite(out->params);
     if (err != TDO_OK) {
         const struct tdo_error_record reason = *tdo_error_last();

@@ -38,7 +38,8 @@ TDO_MUST tdo_err tdo_network_configure(const tdo_config *c, const struct tdo_net
 TDO_MUST tdo_err tdo_network_open(const tdo_config *c, const char *path,
                                   const struct tdo_network_data *data, struct tdo_network *out);
 
-/* The same as a start for training: the defenses are those of the config. */
+/* The same as a start for training: the defenses are those of the config; what they train in the
+ * network, and the file has none of, starts as it does without a file. */
 TDO_MUST tdo_err tdo_network_start(const tdo_config *c, const char *path,
                                    const struct tdo_network_data *data,
                                    struct tdo_network *out);

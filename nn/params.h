@@ -35,6 +35,7 @@ struct tdo_param {
     bool no_decay; /* weight decay leaves it alone, whatever the optimiser's options say */
     int64_t fan_in, fan_out;
     double start;          /* of TDO_INIT_VALUE */
+    const char *owner;     /* name of the defense whose it is, a constant; NULL: the model's */
     int64_t offset, count; /* floats, in the block of its kind */
 };
 

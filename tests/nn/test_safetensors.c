@@ -50,7 +50,7 @@ static tdo_err fill(tdo_params *p)
 {
     tdo_safetensors *f = NULL;
     tdo_err err = tdo_safetensors_open(path, &f);
-    err = err == TDO_OK ? tdo_safetensors_fill(f, p) : err;
+    err = err == TDO_OK ? tdo_safetensors_fill(f, p, TDO_LACK_NONE) : err;
     tdo_safetensors_free(&f);
     return err;
 }

@@ -364,6 +364,9 @@ done:
 tdo_err tdo_network_init(struct tdo_network *n, uint32_t seed)
 {
     TDO_TRY(make_table(n));
+    if (n->small) {
+        tdo_params_start_small(n->params);
+    }
     return tdo_params_init(n->params, seed);
 }
 
@@ -402,6 +405,7 @@ tdo_err tdo_network_configure(const tdo_config *c, const struct tdo_network_data
     *out = (struct tdo_network){0};
     const uint32_t seed = (uint32_t)tdo_config_int(c, "run.seed");
     tdo_err err = TDO_OK;
+    out->small = tdo_config_choice(c, "model.init") == 1;
     TDO_GOTO(configure_spec(c, data, out));
     TDO_GOTO(tdo_defense_read(c, seed, &out->defenses));
     TDO_GOTO(describe(out));
@@ -699,6 +703,10 @@ tdo_err tdo_network_open(const tdo_config *c, const char *path,
 tdo_err tdo_network_start(const tdo_config *c, const char *path,
                           const struct tdo_network_data *data, struct tdo_network *out)
 {
+    if (tdo_config_given(c, "model.init")) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "model.init: weights start with those of %s; leave it out", path);
+    }
     return open_network(c, path, data, true, out);
 }
 

@@ -17,6 +17,7 @@ struct tdo_network {
     tdo_json *description; /* as it stands in the model file */
     bool foreign;          /* came from a file without a description */
     bool bf16;             /* inference computes in bf16 (model.precision) */
+    bool small;            /* weights start small (model.init = rse) */
     bool shared;           /* random weights: one draw for all images (noise.share = batch) */
 };
 

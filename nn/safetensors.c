@@ -439,9 +439,9 @@ static void tell_fresh(const tdo_safetensors *f, const tdo_params *p, int64_t fi
         }
     }
     tdo_log_root(TDO_LOG_INFO,
-                 "%s: has no parameters of %s; its %" PRId64 " (%" PRId64
-                 " numbers) start afresh",
-                 f->path, owner, tensors, numbers);
+                 "%s: %" PRId64 " parameters of %s (%" PRId64
+                 " numbers) are not in it and start afresh",
+                 f->path, tensors, owner, numbers);
 }
 
 tdo_err tdo_safetensors_fill(const tdo_safetensors *f, tdo_params *p,

@@ -44,7 +44,8 @@ static const struct tdo_option options[] = {
                       .min = -16,
                       .max = 16,
                       .value = "0.01",
-                      .help = "where F starts"},
+                      .help =
+                          "where F starts; networks without batch normalisation want 0.001"},
     [DIAGONAL] = {.key = "diagonal",
                   .type = TDO_OPTION_CHOICE,
                   .choices = "deviation|variance",

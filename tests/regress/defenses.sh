@@ -27,7 +27,7 @@ declare -A more=([trades]=defense.0.inner=1 [vat]=defense.0.inner=3 [deep_defens
     [consistency]=defense=consistency,gaussian [cni]=train.clip=1 [smooth_adversarial]=defense=smooth_adversarial,gaussian
     [smooth_ddn]="defense=gaussian,smooth_adversarial defense.1.inner=5 defense.1.draws=3 defense.1.train=first defense.1.eps_warmup=3"
     [epgd_rse]="defense=rse,adversarial defense.1.inner=4" [epgd_pni]="defense=pni,adversarial defense.1.inner=4 defense.1.share=0.5"
-    [epgd_cni]="defense=cni,adversarial defense.1.inner=4 train.clip=0.05"
+    [epgd_cni]="defense=cni,adversarial defense.1.inner=4 train.clip=0.05 train.steps=2"
     [noisy_image]="defense.0.on=image defense.0.grain=element" [noisy_inputs]="defense.0.on=inputs defense.0.grain=channel"
     [colored_outputs]="defense.0.on=outputs defense.0.linear=plain"
     [ensemble_adversarial]=defense.0.sources=teacher,second/model.safetensors)
@@ -41,7 +41,8 @@ must_work 1 list defenses
 mapfile -t rows < <(grep -o '^[a-z_0-9]*' out | grep .)
 # The table, and other ways of some of its rows.
 ways=("${rows[@]}" copies noisy_image noisy_inputs colored_outputs smooth_ddn epgd_rse epgd_pni epgd_cni)
-declare -A row_of=([copies]=gaussian [noisy_image]=pni [noisy_inputs]=pni [colored_outputs]=cni)
+declare -A row_of=([copies]=gaussian [noisy_image]=pni [noisy_inputs]=pni [colored_outputs]=cni
+    [smooth_ddn]=gaussian [epgd_rse]=rse [epgd_pni]=pni [epgd_cni]=cni)
 more[copies]="defense.0.copies=2 defense.0.noise=uniform defense.0.clip=1"
 check "there are rows" test "${#rows[@]}" -ge 8
 for row in "${rows[@]}"; do

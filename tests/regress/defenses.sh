@@ -139,8 +139,8 @@ must_equal whole/model.safetensors killed/model.safetensors
 # Attacks on a random network, and on a smoothed one, with warm-up.
 for defense in pni,adversarial gaussian,smooth_adversarial; do
     sometimes 2 || continue
-    train=(train inner.cfg data.file=g.h5 model.name=zcnn train.steps=24 train.batch=32 train.save=2 defense=$defense defense.1.inner=4)
-    [[ $defense != *smooth* ]] || train+=(defense.1.inner=5 defense.1.eps_warmup=4)
+    train=(train inner.cfg data.file=g.h5 model.name=zcnn train.epochs=2 train.steps=12 train.batch=32 train.save=2 defense=$defense defense.1.inner=4)
+    [[ $defense != *smooth* ]] || train+=(defense.1.inner=5 defense.1.eps_warmup=2)
     rm -rf unbroken
     must_work 2 "${train[@]}" run.dir=unbroken
     killed "${train[@]}"

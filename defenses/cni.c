@@ -44,7 +44,8 @@ static const struct tdo_option options[] = {
                       .min = -16,
                       .max = 16,
                       .value = "0.01",
-                      .help = "where F starts"},
+                      .help =
+                          "where F starts; networks without batch normalisation want 0.001"},
     [DIAGONAL] = {.key = "diagonal",
                   .type = TDO_OPTION_CHOICE,
                   .choices = "deviation|variance",
@@ -87,10 +88,10 @@ static tdo_node colored(struct tdo_build *b, const struct tdo_defense_use *use,
     const struct tdo_stream d = tdo_layer_noise_stream(use, at->part, at->layer);
     const struct tdo_stream f =
         tdo_layer_noise_stream(use, TDO_LAYER_NOISE_FACTOR + at->part, at->layer);
-    tdo_node a =
-        tdo_layer_parameter(b, at->diagonal, TDO_SHAPE(n), use->value[DIAGONAL_START], decay);
-    tdo_node F =
-        tdo_layer_parameter(b, at->factor, TDO_SHAPE(1, n, R), use->value[FACTOR_START], decay);
+    tdo_node a = tdo_layer_parameter(b, use->row->name, at->diagonal, TDO_SHAPE(n),
+                                     use->value[DIAGONAL_START], decay);
+    tdo_node F = tdo_layer_parameter(b, use->row->name, at->factor, TDO_SHAPE(1, n, R),
+                                     use->value[FACTOR_START], decay);
     if (!b->noise) {
         return v;
     }

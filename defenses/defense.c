@@ -213,6 +213,13 @@ tdo_node tdo_defense_draw_logits(struct tdo_defense_step *s, int i)
                             : TDO_NONE;
 }
 
+tdo_node tdo_defense_attacked_draw_logits(struct tdo_defense_step *s, int i)
+{
+    return i == 0           ? tdo_defense_attacked_logits(s)
+           : can_draw(s, i) ? s->forward_draw(s->self, tdo_defense_attacked_draw(s, i), i)
+                            : TDO_NONE;
+}
+
 tdo_node tdo_defense_loss(const struct tdo_defenses *d, struct tdo_defense_step *s, int classes)
 {
     tdo_node loss = TDO_NONE;
@@ -247,6 +254,16 @@ tdo_err tdo_defense_after_step(const struct tdo_defenses *d, const tdo_params *p
         }
     }
     return TDO_OK;
+}
+
+bool tdo_defense_draws_differ(const struct tdo_defenses *d)
+{
+    bool differ = false;
+    for (int i = 0; i < d->count; i++) {
+        const struct tdo_defense_use *use = &d->use[i];
+        differ = differ || (use->row->augment && tdo_defense_value(use, "copies", 0) <= 0);
+    }
+    return differ;
 }
 
 const struct tdo_defense_use *tdo_defense_inner(const struct tdo_defenses *d)

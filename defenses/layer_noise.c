@@ -58,7 +58,7 @@ tdo_node tdo_layer_noise_weights(struct tdo_build *b, const struct tdo_defense_u
     for (int i = 1; grain == TDO_GRAIN_CHANNEL && i < fine.rank; i++) {
         fine.dim[i] = 1;
     }
-    tdo_node alpha = tdo_layer_parameter(b, name, fine, start, false);
+    tdo_node alpha = tdo_layer_parameter(b, use->row->name, name, fine, start, false);
     if (!b->noise) {
         return w;
     }

@@ -55,7 +55,8 @@ static tdo_node strength(struct tdo_build *b, const struct tdo_defense_use *use,
                            : grain == TDO_GRAIN_CHANNEL
                                ? TDO_SHAPE(s.dim[3], 1, 1)
                                : TDO_SHAPE(s.dim[3], s.dim[1], s.dim[2]);
-    tdo_node alpha = tdo_layer_parameter(b, name, fine, use->value[ALPHA], false);
+    tdo_node alpha =
+        tdo_layer_parameter(b, use->row->name, name, fine, use->value[ALPHA], false);
     const tdo_shape first = fine.rank == 1
                                 ? TDO_SHAPE(1, 1, 1, 1)
                                 : TDO_SHAPE(1, fine.dim[0], fine.dim[1], fine.dim[2]);

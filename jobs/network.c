@@ -364,6 +364,9 @@ done:
 tdo_err tdo_network_init(struct tdo_network *n, uint32_t seed)
 {
     TDO_TRY(make_table(n));
+    if (n->small) {
+        tdo_params_start_small(n->params);
+    }
     return tdo_params_init(n->params, seed);
 }
 
@@ -402,6 +405,7 @@ tdo_err tdo_network_configure(const tdo_config *c, const struct tdo_network_data
     *out = (struct tdo_network){0};
     const uint32_t seed = (uint32_t)tdo_config_int(c, "run.seed");
     tdo_err err = TDO_OK;
+    out->small = tdo_config_choice(c, "model.init") == 1;
     TDO_GOTO(configure_spec(c, data, out));
     TDO_GOTO(tdo_defense_read(c, seed, &out->defenses));
     TDO_GOTO(describe(out));
@@ -657,6 +661,7 @@ static tdo_err open_network(const tdo_config *c, const char *path,
 {
     tdo_safetensors *file = NULL;
     tdo_err err = TDO_OK;
+    const enum tdo_safetensors_lack lack = ours ? TDO_LACK_DEFENSES : TDO_LACK_NONE;
     *out = (struct tdo_network){0};
     TDO_GOTO(tdo_safetensors_open(path, &file));
     TDO_GOTO(tdo_safetensors_describe(file, &out->description));
@@ -665,9 +670,9 @@ static tdo_err open_network(const tdo_config *c, const char *path,
                           : take_description(c, path, data, out));
     TDO_GOTO(take_defenses(c, path, ours, out));
     TDO_GOTO(make_table(out));
-    TDO_GOTO(tdo_safetensors_match(file, out->params));
+    TDO_GOTO(tdo_safetensors_match(file, out->params, lack));
     TDO_GOTO(tdo_params_init(out->params, 0));
-    TDO_GOTO(tdo_safetensors_fill(file, out->params));
+    TDO_GOTO(tdo_safetensors_fill(file, out->params, lack));
     err = tdo_params_check_finite(out->params);
     if (err != TDO_OK) {
         const struct tdo_error_record reason = *tdo_error_last();
@@ -698,6 +703,10 @@ tdo_err tdo_network_open(const tdo_config *c, const char *path,
 tdo_err tdo_network_start(const tdo_config *c, const char *path,
                           const struct tdo_network_data *data, struct tdo_network *out)
 {
+    if (tdo_config_given(c, "model.init")) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "model.init: weights start with those of %s; leave it out", path);
+    }
     return open_network(c, path, data, true, out);
 }
 

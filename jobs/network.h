@@ -17,6 +17,7 @@ struct tdo_network {
     tdo_json *description; /* as it stands in the model file */
     bool foreign;          /* came from a file without a description */
     bool bf16;             /* inference computes in bf16 (model.precision) */
+    bool small;            /* weights start small (model.init = rse) */
     bool shared;           /* random weights: one draw for all images (noise.share = batch) */
 };
 
@@ -38,7 +39,8 @@ TDO_MUST tdo_err tdo_network_configure(const tdo_config *c, const struct tdo_net
 TDO_MUST tdo_err tdo_network_open(const tdo_config *c, const char *path,
                                   const struct tdo_network_data *data, struct tdo_network *out);
 
-/* The same as a start for training: the defenses are those of the config. */
+/* The same as a start for training: the defenses are those of the config; what they train in the
+ * network, and the file has none of, starts as it does without a file. */
 TDO_MUST tdo_err tdo_network_start(const tdo_config *c, const char *path,
                                    const struct tdo_network_data *data,
                                    struct tdo_network *out);

@@ -28,13 +28,15 @@ tdo_node tdo_layer_fixed(struct tdo_build *b, const char *layer, const char *par
                      (struct tdo_param){.shape = shape, .kind = TDO_PARAM_FIXED});
 }
 
-tdo_node tdo_layer_parameter(struct tdo_build *b, const char *part, tdo_shape shape,
-                             double start, bool decay)
+tdo_node tdo_layer_parameter(struct tdo_build *b, const char *owner, const char *part,
+                             tdo_shape shape, double start, bool decay)
 {
-    return parameter(
-        b, b->layer, part,
-        (struct tdo_param){
-            .shape = shape, .init = TDO_INIT_VALUE, .start = start, .no_decay = !decay});
+    return parameter(b, b->layer, part,
+                     (struct tdo_param){.shape = shape,
+                                        .init = TDO_INIT_VALUE,
+                                        .start = start,
+                                        .no_decay = !decay,
+                                        .owner = owner});
 }
 
 tdo_node tdo_layer_draw(struct tdo_build *b, const struct tdo_stream *stream, int32_t law,

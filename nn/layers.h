@@ -91,10 +91,10 @@ struct tdo_layer_conv tdo_layer_same(int kernel, int stride, int64_t height, int
 /* A parameter layer.part that training leaves alone (TDO_PARAM_FIXED). */
 tdo_node tdo_layer_fixed(struct tdo_build *b, const char *layer, const char *part,
                          tdo_shape shape);
-/* A parameter of a defense, <layer being made>.part, that is trained without weight decay unless
- * `decay`, and starts at a value. For hooks. */
-tdo_node tdo_layer_parameter(struct tdo_build *b, const char *part, tdo_shape shape,
-                             double start, bool decay);
+/* A parameter of the defense `owner`, <layer being made>.part, that is trained without weight decay
+ * unless `decay`, and starts at a value. For hooks; the name is a constant. */
+tdo_node tdo_layer_parameter(struct tdo_build *b, const char *owner, const char *part,
+                             tdo_shape shape, double start, bool decay);
 /* N(0,1) for hooks, of this shape: a draw for each row of the network (shape[0] of them), or one
  * for its weights, shape [1,...]. stream: purpose and layer are the caller's. */
 tdo_node tdo_layer_normals(struct tdo_build *b, const struct tdo_stream *stream,

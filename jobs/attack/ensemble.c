@@ -106,6 +106,9 @@ static tdo_node front(const struct tdo_front *f, tdo_graph *g, tdo_node pixels, 
                               .stream = {.seed = f->seed, .purpose = TDO_PURPOSE_ATTACK_DRAW},
                               .scales = f->scales};
     memcpy(noise.scale, f->scale, sizeof noise.scale);
+    if (f->augment) {
+        pixels = tdo_defense_augment(f->augment, g, pixels, false, keys);
+    }
     if (f->levels > 0) {
         pixels = tdo_target_quantise(g, pixels, f->levels);
     }
@@ -185,7 +188,7 @@ static const float *param(const void *self, int64_t index)
 static bool has_front(const struct tdo_ensemble *e)
 {
     const struct tdo_defenses *d = &e->member[0]->defenses;
-    bool found = e->front.levels > 0 || e->front.sigma > 0;
+    bool found = e->front.augment || e->front.levels > 0 || e->front.sigma > 0;
     for (int i = 0; i < d->count; i++) {
         found = found || d->use[i].row->preprocess;
     }

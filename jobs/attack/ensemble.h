@@ -11,6 +11,8 @@
 
 /* What stands in front of a network. */
 struct tdo_front {
+    const struct tdo_defenses
+        *augment;   /* rows of a training that augment, first of all; NULL: none */
     int64_t levels; /* pixels are rounded to so many levels, 0: not at all */
     double sigma;   /* Gaussian noise on pixels, 0: none */
     bool noise;     /* are noise layers inside the networks active? */

@@ -65,13 +65,16 @@ curves() {
 }
 
 architectures() {
-    local method
+    local of=(model.name=zresnet) method
     train cnn
     train cnn_brelu defense=brelu
-    train resnet model.name=zresnet
-    train resnet_brelu model.name=zresnet defense=brelu
-    for method in cnn cnn_brelu resnet resnet_brelu; do
+    train resnet "${of[@]}"
+    train resnet_brelu "${of[@]}" defense=brelu
+    for method in cnn cnn_brelu; do
         attack $method evaluate.distance=false
+    done
+    for method in resnet resnet_brelu; do
+        attack $method "${of[@]}" evaluate.distance=false
     done
     report architectures cnn cnn_brelu resnet resnet_brelu
 }

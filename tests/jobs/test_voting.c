@@ -168,7 +168,7 @@ static void check_rule(int rule, int64_t batch)
     expect(rule, z, &want);
     CU_ASSERT_TRUE(want.hits > 0 && want.hits < IMAGES * DRAWS);
     ASSERT_OK_FATAL(tdo_forward_new_voting(&n, true, batch, &v, &f));
-    ASSERT_OK_FATAL(tdo_forward_score(runner_comm, f, &im, &s));
+    ASSERT_OK_FATAL(tdo_forward_score(runner_comm, f, &im, NULL, &s));
     CU_ASSERT_EQUAL(s->rows, IMAGES);
     CU_ASSERT_EQUAL(s->draws, DRAWS);
     CU_ASSERT_EQUAL(s->correct, want.correct);
@@ -204,7 +204,7 @@ static struct tdo_score *score_of(const char *const *more, int64_t batch)
     struct tdo_score *s = NULL;
     ASSERT_OK_FATAL(make_voter(more, &n, &v));
     ASSERT_OK_FATAL(tdo_forward_new_voting(&n, true, batch, &v, &f));
-    ASSERT_OK_FATAL(tdo_forward_score(runner_comm, f, &im, &s));
+    ASSERT_OK_FATAL(tdo_forward_score(runner_comm, f, &im, NULL, &s));
     tdo_forward_free(&f);
     tdo_network_free(&n);
     return s;

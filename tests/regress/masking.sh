@@ -4,7 +4,7 @@
 # noise does not rise by more than a point from fewer draws to more. (In this order it falls by more.)
 source "$(dirname "$0")/lib.sh"
 
-seeds=5 images=40
+seeds=5 images=60
 [[ $mode != brief ]] || seeds=2 images=10
 glyphs g.h5 1500 $images
 draws=(1 8 32)

@@ -276,6 +276,19 @@ const struct tdo_defense_use *tdo_defense_inner(const struct tdo_defenses *d)
     return NULL;
 }
 
+const struct tdo_defense_use *tdo_defense_input_noise(const struct tdo_defenses *d,
+                                                      double *sigma)
+{
+    for (int i = 0; i < d->count; i++) {
+        const struct tdo_defense *row = d->use[i].row;
+        *sigma = row->input_sigma ? row->input_sigma(&d->use[i]) : 0;
+        if (*sigma > 0) {
+            return &d->use[i];
+        }
+    }
+    return NULL;
+}
+
 double tdo_defense_value(const struct tdo_defense_use *use, const char *key, double neutral)
 {
     const int i = tdo_option_at(use->row->options, key);

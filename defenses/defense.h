@@ -111,6 +111,9 @@ struct tdo_defense {
                           uint32_t step);
     /* Fill in what reaches into the network; hook->self is set already. */
     void (*hook)(struct tdo_hook *hook);
+    /* Deviation of the Gaussian noise that it adds to every element of what the first convolution
+     * sees, and leaves out where tdo_build.outside says so; 0: none. NULL: none. */
+    double (*input_sigma)(const struct tdo_defense_use *use);
 };
 
 extern const struct tdo_defense *const tdo_defense_table[]; /* NULL-ended */
@@ -159,6 +162,10 @@ bool tdo_defense_draws_differ(const struct tdo_defenses *d);
 
 /* The row that wants an inner attack, NULL for none. */
 const struct tdo_defense_use *tdo_defense_inner(const struct tdo_defenses *d);
+/* The first row that adds Gaussian noise in front of the first convolution, and its deviation; NULL
+ * for none. */
+const struct tdo_defense_use *tdo_defense_input_noise(const struct tdo_defenses *d,
+                                                      double *sigma);
 /* The value of an option by its key; `neutral` where the row has no such option. */
 double tdo_defense_value(const struct tdo_defense_use *use, const char *key, double neutral);
 /* The same of an option that is a text; "" where the row has none. */

@@ -7,6 +7,7 @@
  * there are draws. sigma_init belongs to the first convolution, sigma_inner to all others. The
  * authors' code for VGG counts one too far and gives sigma_init to the second (init = second).
  * Another law is the Bernoulli-Gaussian: each element has noise with probability p, else none.
+ * On pixels the first layer is Gaussian smoothing of the input, unless the law is another one.
  * Source: Liu et al. 2018, section 3. */
 #include "defenses/layer_noise.h"
 
@@ -56,7 +57,7 @@ static tdo_node before_conv(struct tdo_build *b, const void *self, tdo_node x, i
     const double sigma = use->value[conv == (int)use->value[INIT] ? SIGMA_INIT : SIGMA_INNER];
     const struct tdo_stream stream = tdo_layer_noise_stream(use, TDO_LAYER_NOISE_BEFORE, conv);
     const struct tdo_stream coin = tdo_layer_noise_stream(use, TDO_LAYER_NOISE_MASK, conv);
-    if (!b->noise || sigma <= 0) {
+    if (!b->noise || sigma <= 0 || (conv == 0 && b->outside == use)) {
         return x;
     }
     tdo_node noise = tdo_op_affine(b->g, tdo_layer_normals(b, &stream, s), sigma, 0);
@@ -66,6 +67,14 @@ static tdo_node before_conv(struct tdo_build *b, const void *self, tdo_node x, i
         noise = tdo_op_mul(b->g, noise, tdo_op_greater(b->g, p, u));
     }
     return tdo_op_add(b->g, x, noise);
+}
+
+/* init = second has sigma_inner in front of the first. */
+static double input_sigma(const struct tdo_defense_use *use)
+{
+    return (int)use->value[LAW] != GAUSSIAN
+               ? 0
+               : use->value[use->value[INIT] > 0 ? SIGMA_INNER : SIGMA_INIT];
 }
 
 static void hook(struct tdo_hook *h)
@@ -80,4 +89,5 @@ const struct tdo_defense tdo_defense_rse = {
     .options = options,
     .network = true,
     .hook = hook,
+    .input_sigma = input_sigma,
 };

@@ -91,19 +91,18 @@ static tdo_err prepare(struct tdo_evaluating *e)
 static tdo_err open_all(struct tdo_evaluating *e)
 {
     struct tdo_job_context *x = e->job;
-    char text[512], how[128];
-    uint64_t context = 0;
+    char text[1024], how[256];
     TDO_TRY(tdo_run_begin(x, "evaluate", TDO_JOB_evaluate, choose_parts(e), &e->run));
     TDO_TRY(tdo_dataset_open(x->comm, tdo_config_text(x->config, "data.file"), &e->data));
     TDO_TRY(tdo_comm_agree(x->comm, prepare(e)));
-    tdo_voting_print(&e->voting, how, sizeof how);
+    tdo_voting_key(&e->voting, how, sizeof how);
     snprintf(text, sizeof text,
-             "evaluate split=%d skip=%lld images=%lld network=%llx data=%llx precision=%s %s "
-             "seed=%u",
+             "evaluate split=%d skip=%lld images=%lld network=%llx data=%llx isa=%s "
+             "precision=%s share=%d %s",
              (int)e->images.split, (long long)e->images.skip, (long long)e->images.count,
-             (unsigned long long)e->network, (unsigned long long)e->images.hash,
-             tdo_network_precision(&e->net), how, (unsigned)e->voting.noise.stream.seed);
-    return tdo_run_context(&e->run, text, &context);
+             (unsigned long long)e->network, (unsigned long long)e->images.hash, e->run.isa,
+             tdo_network_precision(&e->net), (int)e->net.shared, how);
+    return tdo_run_context(&e->run, text, &e->context);
 }
 
 static void close_all(struct tdo_evaluating *e)

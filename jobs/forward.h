@@ -8,7 +8,8 @@
  *     tdo_forward_touch(f)                       after the network's parameters changed
  *     tdo_forward_mine(comm, images)             the images of this rank
  *     tdo_forward_rows(f, images, range, ...)    their logits, one row at a time
- *     tdo_forward_score(comm, f, images, &s)     accuracy and loss over all ranks
+ *     tdo_forward_ask(comm, f, images, ...)      what it says of all images, on every rank; resumed
+ *     tdo_forward_score(comm, f, images, ...)    accuracy and loss over all ranks; resumed
  *
  * Normalisation uses running statistics. A network with randomness inside draws it by the key
  * {sample = row of the data}, or, where it votes, by the keys of voting.h; so a row has the same
@@ -31,6 +32,9 @@ void tdo_forward_free(tdo_forward **f);
 
 /* The network's parameters have changed. */
 void tdo_forward_touch(tdo_forward *f);
+
+/* At most `most` images for a batch, few enough that every rank has some. */
+int64_t tdo_forward_fit(const tdo_comm *comm, const struct tdo_images *im, int64_t most);
 
 /* Show how far a pass is on this line from now on; NULL: show nothing, as at first. Borrowed. */
 void tdo_forward_show(tdo_forward *f, struct tdo_progress *progress);
@@ -72,6 +76,34 @@ double tdo_forward_share(const struct tdo_forward_row *r, int class);
  * prediction. */
 int tdo_forward_place(const struct tdo_forward_row *r, int class);
 
+/* What the network says about one image, in numbers that ranks add up. */
+struct tdo_forward_answer {
+    int32_t label,
+        predict;        /* label: -1 if it has none, then place is -1, hits and loss are 0 */
+    int32_t place;      /* of the label */
+    int32_t hits;       /* draws of a network that votes whose own prediction is the label */
+    double loss, share; /* of the label; of the prediction */
+};
+
+/* Where answers of a network that votes are kept as they are made, so that a killed job goes on:
+ * the ledger (mpi/ledger.h) in the directory dir, which is there. context: a hash of all that answers
+ * depend on; not the batch, nor how many images. */
+struct tdo_forward_ledger {
+    const char *dir;
+    uint64_t context;
+};
+
+/* Ask about all images of the choice. A network that votes is asked by batches that are handed out
+ * to the ranks, and not about images whose answers are in the ledger.
+ *
+ * where:  NULL: nothing is kept; equal on all ranks. Of no use where the network is asked once.
+ * Shapes: *out [images], on every rank.
+ * Errors: those of tdo_forward_rows and of the ledger; TDO_ERR_BUG for a label that is no class;
+ *         agreed. Ranks: collective. Owner of *out: caller, tdo_memory_free. */
+TDO_MUST tdo_err tdo_forward_ask(tdo_comm *comm, tdo_forward *f, const struct tdo_images *im,
+                                 const struct tdo_forward_ledger *where,
+                                 struct tdo_forward_answer **out);
+
 /* How well a network does. A class counts the images that have it as their label. */
 struct tdo_score {
     int classes;
@@ -84,12 +116,13 @@ struct tdo_score {
     } * of; /* [classes] */
 };
 
-/* Score the network on all images of the choice. Counts are exact; the loss is summed by blocks
- * of 16 images, each in order, then the blocks in order: the same bits for any number of ranks.
- * Shapes: 8 bytes for every 16 images on each rank.
- * Errors: those of tdo_forward_rows, agreed. Ranks: collective; the result is on all ranks.
+/* Score the network on all images of the choice, all of which have labels; `where` as above. Counts
+ * are exact; the loss is summed by blocks of 16 images, each in order, then the blocks in order: the
+ * same bits for any number of ranks.
+ * Errors: those of tdo_forward_ask. Ranks: collective; the result is on all ranks.
  * Owner:  caller, tdo_score_free. */
 TDO_MUST tdo_err tdo_forward_score(tdo_comm *comm, tdo_forward *f, const struct tdo_images *im,
+                                   const struct tdo_forward_ledger *where,
                                    struct tdo_score **out);
 void tdo_score_free(struct tdo_score **s);
 

@@ -6,11 +6,13 @@
  *     "input": { "mean": [...], "std": [...], "mean_image", "contrast", "whiten" }, "defense": [ { "name", options... } ] } */
 #include "jobs/network.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
 #include "jobs/job.h"
+#include "nn/base/log.h"
 #include "nn/safetensors.h"
 
 static const char *model_name(const void *context, int i)
@@ -256,7 +258,8 @@ struct tdo_build tdo_network_build_context(struct tdo_network *n, tdo_graph *g,
                               .shared = n->shared,
                               .weight_keys = TDO_NONE,
                               .hook = n->defenses.hook,
-                              .hooks = n->defenses.hooks};
+                              .hooks = n->defenses.hooks,
+                              .outside = n->outside};
 }
 
 tdo_node tdo_network_input(struct tdo_network *n, struct tdo_build *b, tdo_node pixels)
@@ -333,6 +336,53 @@ tdo_node tdo_network_logits(struct tdo_network *n, struct tdo_build *b, tdo_node
 {
     return tdo_network_behind(n, b, tdo_network_input(n, b, pixels));
 }
+
+/* ---- input noise ------------------------------------------------------------------------------ */
+
+/* Does the model see pixels as they are? */
+static bool sees_pixels(const struct tdo_network *n)
+{
+    const struct tdo_model_spec *s = &n->spec;
+    bool plain = !s->mean_image && !s->contrast && !s->whiten;
+    for (int i = 0; i < s->inputs; i++) {
+        plain = plain && s->mean[i] == 0 && s->std[i] == 1;
+    }
+    for (int i = 0; i < n->defenses.count; i++) {
+        plain = plain && !n->defenses.use[i].row->preprocess;
+    }
+    return plain;
+}
+
+tdo_err tdo_network_smooth(struct tdo_network *n, const char *key, double sigma)
+{
+    double own = 0;
+    const struct tdo_defense_use *use = tdo_defense_input_noise(&n->defenses, &own);
+    if (!use) {
+        return TDO_OK;
+    }
+    const char *name = use->row->name;
+    if (!sees_pixels(n)) {
+        tdo_log_root(TDO_LOG_INFO,
+                     "%s: its first noise layer is behind an input layer, so it is no noise on "
+                     "pixels and stays on; %s = %g comes in addition",
+                     name, key, sigma);
+        return TDO_OK;
+    }
+    if (fabs(sigma - own) > 1e-12 * own) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "%s = %g: the first noise layer of the network's %s is its noise on "
+                        "pixels: %s = %g expected",
+                        key, sigma, name, key, own);
+    }
+    n->outside = use;
+    tdo_log_root(TDO_LOG_INFO,
+                 "%s: its first noise layer is the noise on pixels, %s = %g; other noise "
+                 "inside the network stays on",
+                 name, key, sigma);
+    return TDO_OK;
+}
+
+/* ---- parameters ------------------------------------------------------------------------------- */
 
 /* The parameter table, without values, by building the network once. */
 static tdo_err make_table(struct tdo_network *n)

@@ -9,8 +9,8 @@
  *
  * Source: Cohen et al. 2019, section 3.2.2, PREDICT, and proposition 2; Hung and Fithian 2019.
  *
- * Writes predict.tsv; votes of a run that was stopped are taken up again (sampler.h). The same
- * bytes for any number of ranks and any batch. */
+ * Writes predict.tsv; votes of a run that was stopped are taken up again (sampler.h, forward.h). The
+ * same bytes for any number of ranks and any batch. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -132,32 +132,36 @@ static tdo_err prepare(struct tdo_job_context *x, struct predicting *p)
     TDO_TRY(tdo_memory_new(p->images.count, &p->answer));
     if (!p->smoothed) {
         TDO_TRY(tdo_voting_read(k, &p->net, &p->voting));
-        const int64_t most = p->sampling.batch;
-        const int64_t batch = most < p->images.count ? most : p->images.count;
-        return tdo_forward_new_voting(&p->net, p->images.u8, batch, &p->voting, &p->forward);
+        const int64_t batch = tdo_forward_fit(x->comm, &p->images, p->sampling.batch);
+        TDO_TRY(tdo_forward_new_voting(&p->net, p->images.u8, batch, &p->voting, &p->forward));
     }
     TDO_TRY(tdo_run_path(&p->run, "predict", p->dir, sizeof p->dir));
-    if (tdo_comm_rank(x->comm) == 0) { /* not the directory of a certification's ledger */
-        TDO_TRY(tdo_file_make_dir(p->dir));
+    if (tdo_comm_rank(x->comm) == 0 && (p->smoothed || p->voting.random)) {
+        TDO_TRY(tdo_file_make_dir(p->dir)); /* not that of a certification's ledger */
     }
+    if (!p->smoothed) {
+        return TDO_OK;
+    }
+    TDO_TRY(tdo_network_smooth(&p->net, "predict.sigma", p->sampling.sigma));
     return tdo_sampler_noise(&p->images, k, "predict.noise", &p->sampling, &p->table);
 }
 
 /* What recorded votes must match, and all ranks: see certify.c. */
 static tdo_err make_context(struct predicting *p)
 {
-    char text[1024], how[128];
+    char text[1024], how[256];
     uint64_t network = 0;
     const struct tdo_sampler_options *o = &p->sampling;
     TDO_TRY(tdo_comm_agree(p->run.comm, tdo_network_hash(&p->net, &network)));
-    tdo_voting_print(&p->voting, how, sizeof how);
+    tdo_voting_key(&p->voting, how, sizeof how);
     snprintf(text, sizeof text,
              "predict noise=%d sigma=%.17g seed=%u split=%d skip=%lld n=%lld hash=%d "
-             "network=%llx data=%llx isa=%s precision=%s%s%s",
+             "network=%llx data=%llx isa=%s precision=%s%s share=%d %s",
              (int)o->law, o->sigma, (unsigned)o->seed, (int)p->images.split,
              (long long)p->images.skip, (long long)o->n, (int)o->hash,
              (unsigned long long)network, (unsigned long long)p->images.hash, p->run.isa,
-             tdo_network_precision(&p->net), p->smoothed ? "" : " ", p->smoothed ? "" : how);
+             tdo_network_precision(&p->net), p->net.outside ? " outside" : "",
+             (int)p->net.shared, p->smoothed ? "" : how);
     return tdo_run_context(&p->run, text, &p->sampling.context);
 }
 
@@ -186,24 +190,19 @@ static void share_answers(struct predicting *p)
     tdo_comm_sum_u64(p->run.comm, (uint64_t *)(void *)p->answer, 2 * p->images.count);
 }
 
-static tdo_err answer_row(void *user, const struct tdo_forward_row *r)
-{
-    struct predicting *p = user;
-    const int class = tdo_forward_predict(r);
-    p->answer[r->image] = (struct answer){class, tdo_forward_share(r, class)};
-    return TDO_OK;
-}
-
 static tdo_err predict_plain(struct predicting *p)
 {
     tdo_comm *comm = p->run.comm;
-    const struct tdo_range mine = tdo_forward_mine(comm, &p->images);
+    const struct tdo_forward_ledger where = {.dir = p->dir, .context = p->sampling.context};
+    struct tdo_forward_answer *answer = NULL;
     struct tdo_progress progress;
     tdo_progress_start(&progress, "predict", "images", p->images.count, 0);
     tdo_forward_show(p->forward, &progress);
-    TDO_TRY(tdo_comm_agree_first(
-        comm, tdo_forward_rows(p->forward, &p->images, mine, answer_row, p)));
-    share_answers(p);
+    TDO_TRY(tdo_forward_ask(comm, p->forward, &p->images, &where, &answer));
+    for (int64_t i = 0; i < p->images.count; i++) {
+        p->answer[i] = (struct answer){answer[i].predict, answer[i].share};
+    }
+    tdo_memory_free(&answer);
     tdo_run_note(&p->run, "images_per_second",
                  (double)p->images.count / (tdo_log_now() - progress.started));
     tdo_progress_end(&progress, p->images.count, NULL);

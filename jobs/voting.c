@@ -80,6 +80,14 @@ void tdo_voting_describe(const struct tdo_voting *v, tdo_json *j)
     tdo_json_set_int(j, "seed", v->noise.stream.seed);
 }
 
+void tdo_voting_key(const struct tdo_voting *v, char *text, size_t size)
+{
+    const struct tdo_noise *noise = &v->noise;
+    snprintf(text, size, "vote=%d second=%.17g draws=%d sigma=%.17g units=%d noise=%d seed=%u",
+             (int)v->vote.rule, v->vote.second, v->draws, noise->sigma, noise->scales,
+             !v->quiet, (unsigned)noise->stream.seed);
+}
+
 void tdo_voting_print(const struct tdo_voting *v, char *text, size_t size)
 {
     if (!v->random) {

@@ -28,6 +28,9 @@ TDO_MUST tdo_err tdo_voting_read(const tdo_config *c, struct tdo_network *n,
 /* The keys rule, draws, ... of a classifier that votes; none of one that does not. */
 void tdo_voting_describe(const struct tdo_voting *v, tdo_json *j);
 
+/* All that answers depend on, exactly, in a few words: for the context of a ledger. size: as below. */
+void tdo_voting_key(const struct tdo_voting *v, char *text, size_t size);
+
 /* For people: "soft vote of 64 draws, sigma 0.25 std", or "without noise". size: bytes at text. */
 void tdo_voting_print(const struct tdo_voting *v, char *text, size_t size);
 

@@ -67,6 +67,8 @@ struct tdo_build {
     bool convolution;  /* is it one, or linear? */
     const struct tdo_hook *hook;
     int hooks;
+    const void *outside; /* self of the hook whose noise in front of the first convolution is on
+                            the pixels already; NULL: of none */
     enum tdo_init weight_init, bias_init;
     int convs, layers; /* counters: convolutions; layers with weights */
     int dropouts;      /* counter: places of dropout */

@@ -36,6 +36,7 @@ struct tdo_evaluating {
     struct tdo_network net;
     struct tdo_voting voting;     /* how it answers, if it is random */
     uint64_t network;             /* its hash */
+    uint64_t context;             /* what recorded answers must match */
     struct tdo_outcomes outcomes; /* where the tables or distances are to be made */
 };
 

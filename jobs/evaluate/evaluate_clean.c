@@ -5,7 +5,8 @@
  * of it, is asked vote.draws times and answers by vote.rule (jobs/voting.h). Its accuracy comes with
  * two intervals of 95 %, exact for draws that belong to an image: `lower` and `upper` hold what the
  * vote's accuracy on these images is on average over all noise; `draw_lower` and `draw_upper` the
- * same of a single draw, `draw_accuracy`. Both files have the same bytes for any number of ranks and
+ * same of a single draw, `draw_accuracy`. Answers are kept in run.dir/evaluate as they are made, so a
+ * job that was killed goes on. Both files have the same bytes for any number of ranks and
  * any batch. */
 #include <inttypes.h>
 #include <math.h>
@@ -69,14 +70,14 @@ tdo_err tdo_evaluate_check_clean(const struct tdo_evaluating *e)
         tdo_json_has(there, "noise") != tdo_json_has(here, "noise")) {
         TDO_GOTO(TDO_FAIL(TDO_ERR_CONFIG,
                           "%s is about a network that votes otherwise (vote.*); choose another "
-                          "run.dir, or remove evaluate.tsv there",
+                          "run.dir, or remove evaluate.tsv and the folder evaluate there",
                           path));
     }
     for (int64_t i = 0; tdo_json_key(here, i, &key); i++) {
         if (!agrees(there, here, key)) {
             TDO_GOTO(TDO_FAIL(TDO_ERR_CONFIG,
                               "%s has another \"%s\" than this evaluation; choose another "
-                              "run.dir, or remove evaluate.tsv there",
+                              "run.dir, or remove evaluate.tsv and the folder evaluate there",
                               path, key));
         }
     }
@@ -236,6 +237,17 @@ static tdo_err write_results(const struct tdo_evaluating *e, const struct tdo_sc
     return print_score(s);
 }
 
+/* The directory of the ledger, where one is kept. Collective. */
+static tdo_err make_dir(const struct tdo_evaluating *e, char *dir, size_t size)
+{
+    const bool root = tdo_comm_rank(e->run.comm) == 0;
+    tdo_err err = tdo_run_path(&e->run, "evaluate", dir, size);
+    if (err == TDO_OK && root && e->voting.random) {
+        err = tdo_file_make_dir(dir);
+    }
+    return tdo_comm_agree(e->run.comm, err);
+}
+
 tdo_err tdo_evaluate_clean(struct tdo_evaluating *e)
 {
     tdo_comm *comm = e->run.comm;
@@ -243,12 +255,15 @@ tdo_err tdo_evaluate_clean(struct tdo_evaluating *e)
     struct tdo_score *s = NULL;
     struct tdo_progress progress;
     const int64_t most = tdo_config_int(e->job->config, "evaluate.batch");
-    const int64_t batch = most < e->images.count ? most : e->images.count;
+    const int64_t batch = tdo_forward_fit(comm, &e->images, most);
+    char dir[1024];
+    const struct tdo_forward_ledger where = {.dir = dir, .context = e->context};
+    TDO_TRY(make_dir(e, dir, sizeof dir));
     tdo_err err = tdo_forward_new_voting(&e->net, e->images.u8, batch, &e->voting, &f);
     TDO_GOTO(tdo_comm_agree(comm, err));
     tdo_progress_start(&progress, "evaluate", "images", e->images.count, 0);
     tdo_forward_show(f, &progress);
-    TDO_GOTO(tdo_forward_score(comm, f, &e->images, &s));
+    TDO_GOTO(tdo_forward_score(comm, f, &e->images, &where, &s));
     tdo_run_note(&e->run, "images_per_second",
                  (double)e->images.count / (tdo_log_now() - progress.started));
     tdo_progress_end(&progress, e->images.count, NULL);

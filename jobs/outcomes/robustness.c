@@ -181,6 +181,7 @@ tdo_err tdo_robustness_new(const struct tdo_outcomes *o, struct tdo_robustness *
     r->attacks = o->attacks;
     TDO_GOTO(make_rows(o, r));
     find_worst(o, r);
+    TDO_GOTO(tdo_robustness_masking(o, r));
     TDO_GOTO(tdo_robustness_curves(o, r));
     *out = r;
     r = NULL;
@@ -197,6 +198,7 @@ void tdo_robustness_free(struct tdo_robustness **robustness)
             tdo_memory_free(&r->curve[c].at);
         }
         tdo_memory_free(&r->curve);
+        tdo_memory_free(&r->mask);
         tdo_memory_free(&r->row);
         tdo_memory_free(robustness);
     }

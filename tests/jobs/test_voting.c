@@ -168,7 +168,7 @@ static void check_rule(int rule, int64_t batch)
     expect(rule, z, &want);
     CU_ASSERT_TRUE(want.hits > 0 && want.hits < IMAGES * DRAWS);
     ASSERT_OK_FATAL(tdo_forward_new_voting(&n, true, batch, &v, &f));
-    ASSERT_OK_FATAL(tdo_forward_score(runner_comm, f, &im, &s));
+    ASSERT_OK_FATAL(tdo_forward_score(runner_comm, f, &im, NULL, &s));
     CU_ASSERT_EQUAL(s->rows, IMAGES);
     CU_ASSERT_EQUAL(s->draws, DRAWS);
     CU_ASSERT_EQUAL(s->correct, want.correct);
@@ -204,7 +204,7 @@ static struct tdo_score *score_of(const char *const *more, int64_t batch)
     struct tdo_score *s = NULL;
     ASSERT_OK_FATAL(make_voter(more, &n, &v));
     ASSERT_OK_FATAL(tdo_forward_new_voting(&n, true, batch, &v, &f));
-    ASSERT_OK_FATAL(tdo_forward_score(runner_comm, f, &im, &s));
+    ASSERT_OK_FATAL(tdo_forward_score(runner_comm, f, &im, NULL, &s));
     tdo_forward_free(&f);
     tdo_network_free(&n);
     return s;
@@ -235,6 +235,58 @@ static void what_is_not_random_is_asked_once(void)
     CU_ASSERT_EQUAL(s->correct, plain->correct);
     tdo_score_free(&s);
     tdo_score_free(&plain);
+}
+
+/* ---- kept answers --------------------------------------------------------------------------------- */
+
+/* The same images over and over: what the ledger in `dir` holds is not asked again. */
+static struct tdo_forward_answer *answers(struct tdo_network *n, const struct tdo_voting *v,
+                                          const char *dir, int64_t batch, int64_t count)
+{
+    const struct tdo_forward_ledger where = {.dir = dir, .context = 7};
+    struct tdo_images im = make_images();
+    tdo_forward *f = NULL;
+    struct tdo_forward_answer *a = NULL;
+    im.count = count;
+    ASSERT_OK_FATAL(tdo_forward_new_voting(n, true, batch, v, &f));
+    ASSERT_OK_FATAL(tdo_forward_ask(runner_comm, f, &im, dir ? &where : NULL, &a));
+    tdo_forward_free(&f);
+    return a;
+}
+
+static void kept_answers_are_taken_as_they_are(void)
+{
+    enum { FEW = 11 };
+    const char *const more[] = {"vote.rule=soft", "vote.sigma=0.5", NULL};
+    const char *const seed[] = {"vote.rule=soft", "vote.sigma=0.5", "run.seed=2", NULL};
+    char dir[64] = "/tmp/testudo-voting-XXXXXX", command[96];
+    struct tdo_network n, other;
+    struct tdo_voting v, w;
+    ASSERT_OK_FATAL(make_voter(more, &n, &v));
+    ASSERT_OK_FATAL(make_voter(seed, &other, &w));
+    if (tdo_comm_rank(runner_comm) == 0) {
+        CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+    }
+    tdo_comm_broadcast(runner_comm, dir, (int64_t)sizeof dir);
+    struct tdo_forward_answer *want = answers(&n, &v, NULL, 5, IMAGES);
+    struct tdo_forward_answer *got[3] = {answers(&n, &v, dir, 4, FEW),
+                                         answers(&n, &v, dir, 3, IMAGES),
+                                         answers(&other, &w, dir, 8, IMAGES)};
+    CU_ASSERT_EQUAL(memcmp(got[0], want, FEW * sizeof *want), 0);
+    for (int k = 1; k < 3; k++) { /* the last one finds all there, or it would say otherwise */
+        CU_ASSERT_EQUAL(memcmp(got[k], want, IMAGES * sizeof *want), 0);
+    }
+    struct tdo_forward_answer *differs = answers(&other, &w, NULL, 5, IMAGES);
+    CU_ASSERT_NOT_EQUAL(memcmp(differs, want, IMAGES * sizeof *want), 0);
+    tdo_memory_free(&differs);
+    for (int k = 0; k < 3; k++) {
+        tdo_memory_free(&got[k]);
+    }
+    tdo_memory_free(&want);
+    tdo_network_free(&n);
+    tdo_network_free(&other);
+    snprintf(command, sizeof command, "rm -rf -- '%s'", dir);
+    CU_ASSERT_EQUAL(tdo_comm_rank(runner_comm) == 0 ? system(command) : 0, 0);
 }
 
 /* ---- the judge -------------------------------------------------------------------------------------- */
@@ -322,5 +374,6 @@ CU_TestInfo suite_tests[] = {
     {"what is not random is asked once", what_is_not_random_is_asked_once},
     {"the judge says what the forward pass says", the_judge_says_what_the_forward_pass_says},
     {"units of std are those of the input layer", units_of_std_are_those_of_the_input_layer},
+    {"kept answers are taken as they are", kept_answers_are_taken_as_they_are},
     CU_TEST_INFO_NULL,
 };

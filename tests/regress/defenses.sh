@@ -90,7 +90,7 @@ for row in rse pni cni colored_outputs; do
             cp $row/model.safetensors $share$ranks
             must_work $ranks evaluate run.dir=$share$ranks data.file=g.h5 noise.share=$share evaluate.batch=$((5 * ranks))
         done
-        must_work $ranks certify run.dir=row$ranks data.file=g.h5 certify.sigma=0.25 certify.n=100 certify.n0=10 \
+        must_work $ranks certify run.dir=row$ranks data.file=g.h5 certify.sigma=0.2 certify.n=100 certify.n0=10 \
             certify.max=4 certify.hash=true certify.batch=$((3 * ranks))
         must_work $ranks attack run.dir=batch$ranks data.file=g.h5 attack=pgd attack.0.steps=2 attack.0.eps=0.1 \
             attack.0.draws=2 vote.draws=4 craft.max=6 craft.batch=$((2 * ranks))
@@ -101,7 +101,7 @@ for row in rse pni cni colored_outputs; do
     must_equal row1/votes.tsv row3/votes.tsv
     must_equal batch1/outcomes.tsv batch3/outcomes.tsv
     must_fail 2 'noise.share = batch: votes of an image want draws of their own' 1 certify run.dir=batch1 \
-        data.file=g.h5 certify.sigma=0.25 certify.n=100 certify.max=1 noise.share=batch
+        data.file=g.h5 certify.sigma=0.2 certify.n=100 certify.max=1 noise.share=batch
 done
 
 # Together, and after a kill; the stored set is known by its content, not by its name.

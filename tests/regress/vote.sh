@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A network that votes: evaluate, predict and the first judgement of attack say the same of each
-# image, by every rule; the same bytes for any number of ranks and any batch.
+# image, by every rule; the same bytes for any number of ranks and any batch, and after kill -9.
 source "$(dirname "$0")/lib.sh"
 
 glyphs glyphs.h5 600 60
@@ -73,6 +73,44 @@ must_equal plane/regions.tsv plane3/regions.tsv
 check "shares are eighths" awk -F '\t' 'NR > 1 { e = 8 * $4; if (e < 4 || e != int(e)) exit 1 }' \
     plane/regions.tsv
 check "some are divided" awk -F '\t' 'NR > 1 && $4 < 1 { n++ } END { exit !n }' plane/regions.tsv
+
+# ---- kill -9 -----------------------------------------------------------------------------------------
+# killed <ranks> <job> <arguments...>: every process of a job, as soon as it has kept some answers; in the
+# directory killed.
+killed() {
+    local ranks=$1 job i
+    shift
+    rm -rf killed
+    "$mpiexec" -n "$ranks" --oversubscribe "$testudo" "$@" run.dir=killed > out 2> err < /dev/null &
+    job=$!
+    for ((i = 0; i < 3000; i++)); do
+        ! find killed -path '*/ledger/segment.*' -size +400c 2> /dev/null | grep -q . || break
+        sleep 0.01
+    done
+    pkill -9 -P $job
+    kill -9 $job
+    wait $job
+    must_not_exist "killed/$1.tsv"
+} 2> /dev/null
+
+many=("${data[@]}" vote.sigma=0.4 vote.draws=500 vote.rule=soft)
+for job in evaluate predict; do
+    must_work 1 $job run.dir=whole "${many[@]}" $job.batch=7
+    killed 2 $job "${many[@]}" $job.batch=4
+    must_fail 2 'other settings' 1 $job run.dir=killed "${many[@]}" vote.second=0.4
+    must_work 3 $job run.dir=killed "${many[@]}" $job.batch=5
+    check "$job goes on" grep -Eq '^resume: answers about [1-9][0-9]* images are there already' err
+    must_equal whole/$job.tsv killed/$job.tsv
+    [[ $job == predict ]] || must_equal whole/evaluate.json killed/evaluate.json
+done
+rm killed/predict.tsv # all answers are kept
+must_work 2 predict run.dir=killed "${many[@]}"
+check "nothing is left to do" grep -q '^resume: answers about 60 images' err
+must_equal whole/predict.tsv killed/predict.tsv
+printf x | dd of="$(find killed/predict -name segment.000000.000000)" bs=1 seek=100 conv=notrunc status=none
+rm killed/predict.tsv
+must_fail 1 'segment.000000.000000' 2 predict run.dir=killed "${many[@]}"
+must_not_exist plain/evaluate # a network that is asked once keeps nothing
 
 # ---- errors --------------------------------------------------------------------------------------
 must_fail 2 'vote.rule is median, expected one of prediction' 2 evaluate run.dir=new "${data[@]}" \

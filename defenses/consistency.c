@@ -76,11 +76,8 @@ static tdo_node loss(const struct tdo_defense_use *use, struct tdo_defense_step 
 /* Draws differ by what rows add afresh in each step. */
 static tdo_err check(const struct tdo_defense_use *use, const struct tdo_defenses *d)
 {
-    for (int i = 0; i < d->count; i++) {
-        const struct tdo_defense_use *other = &d->use[i];
-        if (other->row->augment && tdo_defense_value(other, "copies", 0) <= 0) {
-            return TDO_OK;
-        }
+    if (tdo_defense_draws_differ(d)) {
+        return TDO_OK;
     }
     return TDO_FAIL(
         TDO_ERR_CONFIG,

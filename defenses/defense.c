@@ -119,7 +119,8 @@ static const char *out_of_reach(const struct tdo_hook *h, const struct tdo_build
     if (h->activation && b->activations == 0) {
         return "activations";
     }
-    return h->weight && b->layers == 0 ? "layers with weights" : NULL;
+    const bool layers = h->weight || h->before_layer || h->after_layer;
+    return layers && b->layers == 0 ? "layers with weights" : NULL;
 }
 
 tdo_err tdo_defense_check_reach(const struct tdo_defenses *d, const struct tdo_build *b,
@@ -212,6 +213,13 @@ tdo_node tdo_defense_draw_logits(struct tdo_defense_step *s, int i)
                             : TDO_NONE;
 }
 
+tdo_node tdo_defense_attacked_draw_logits(struct tdo_defense_step *s, int i)
+{
+    return i == 0           ? tdo_defense_attacked_logits(s)
+           : can_draw(s, i) ? s->forward_draw(s->self, tdo_defense_attacked_draw(s, i), i)
+                            : TDO_NONE;
+}
+
 tdo_node tdo_defense_loss(const struct tdo_defenses *d, struct tdo_defense_step *s, int classes)
 {
     tdo_node loss = TDO_NONE;
@@ -248,10 +256,33 @@ tdo_err tdo_defense_after_step(const struct tdo_defenses *d, const tdo_params *p
     return TDO_OK;
 }
 
+bool tdo_defense_draws_differ(const struct tdo_defenses *d)
+{
+    bool differ = false;
+    for (int i = 0; i < d->count; i++) {
+        const struct tdo_defense_use *use = &d->use[i];
+        differ = differ || (use->row->augment && tdo_defense_value(use, "copies", 0) <= 0);
+    }
+    return differ;
+}
+
 const struct tdo_defense_use *tdo_defense_inner(const struct tdo_defenses *d)
 {
     for (int i = 0; i < d->count; i++) {
         if (d->use[i].row->inner) {
+            return &d->use[i];
+        }
+    }
+    return NULL;
+}
+
+const struct tdo_defense_use *tdo_defense_input_noise(const struct tdo_defenses *d,
+                                                      double *sigma)
+{
+    for (int i = 0; i < d->count; i++) {
+        const struct tdo_defense *row = d->use[i].row;
+        *sigma = row->input_sigma ? row->input_sigma(&d->use[i]) : 0;
+        if (*sigma > 0) {
             return &d->use[i];
         }
     }
@@ -272,13 +303,32 @@ const char *tdo_defense_text(const struct tdo_defense_use *use, const char *key)
 
 /* ---- model files ---- */
 
-static tdo_err describe_row(const struct tdo_defense_use *use, tdo_json **out)
+struct choice {
+    char s[64];
+};
+
+/* The name of choice i of "a|b|c". */
+static struct choice choice_name(const char *choices, int i)
+{
+    struct choice name;
+    for (; i > 0; i--) {
+        choices = strchr(choices, '|') + 1;
+    }
+    snprintf(name.s, sizeof name.s, "%.*s", (int)strcspn(choices, "|"), choices);
+    return name;
+}
+
+/* Choices by their names, or as numbers. */
+static tdo_err describe_row(const struct tdo_defense_use *use, bool names, tdo_json **out)
 {
     TDO_TRY(tdo_json_object(out));
     tdo_json_set_text(*out, "name", use->row->name);
     for (int i = 0; use->row->options && use->row->options[i].key; i++) {
-        const char *key = use->row->options[i].key;
-        if (use->text[i]) {
+        const struct tdo_option *o = &use->row->options[i];
+        const char *key = o->key;
+        if (names && o->type == TDO_OPTION_CHOICE) {
+            tdo_json_set_text(*out, key, choice_name(o->choices, (int)use->value[i]).s);
+        } else if (use->text[i]) {
             tdo_json_set_text(*out, key, use->text[i]);
         } else {
             tdo_json_set_real(*out, key, use->value[i]);
@@ -293,7 +343,7 @@ static tdo_err describe_rows(const struct tdo_defenses *d, bool all, tdo_json **
     for (int i = 0; i < d->count; i++) {
         tdo_json *row = NULL;
         if (all || d->use[i].row->network) {
-            tdo_err err = describe_row(&d->use[i], &row);
+            tdo_err err = describe_row(&d->use[i], !all, &row);
             if (err != TDO_OK) {
                 tdo_json_free(out);
                 return err;
@@ -318,10 +368,16 @@ tdo_err tdo_defense_describe(const struct tdo_defenses *d, tdo_json **out)
 static tdo_err recall_row(const tdo_json *row, int64_t at, tdo_config *c)
 {
     for (int64_t i = 0; i < tdo_json_size(row); i++) {
-        const char *key = NULL;
+        const char *key = NULL, *text = NULL;
         double value = 0;
         char argument[160];
-        if (tdo_json_key(row, i, &key) && tdo_json_get_real(row, key, &value)) {
+        if (!tdo_json_key(row, i, &key) || strcmp(key, "name") == 0) {
+            continue;
+        }
+        if (tdo_json_get_text(row, key, &text)) {
+            snprintf(argument, sizeof argument, "defense.%lld.%s=%s", (long long)at, key, text);
+            TDO_TRY(tdo_config_set(c, argument));
+        } else if (tdo_json_get_real(row, key, &value)) {
             snprintf(argument, sizeof argument, "defense.%lld.%s=%.17g", (long long)at, key,
                      value);
             TDO_TRY(tdo_config_set(c, argument));

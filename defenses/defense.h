@@ -63,6 +63,8 @@ tdo_node tdo_defense_attacked_logits(struct tdo_defense_step *s);
 tdo_node tdo_defense_draw(struct tdo_defense_step *s, int i);
 tdo_node tdo_defense_attacked_draw(struct tdo_defense_step *s, int i);
 tdo_node tdo_defense_draw_logits(struct tdo_defense_step *s, int i);
+/* The same of what the inner attack made; 0 is the attacked logits. */
+tdo_node tdo_defense_attacked_draw_logits(struct tdo_defense_step *s, int i);
 
 /* A row in use: the values of its options in the order of its table (a choice as its index). */
 struct tdo_defense_use {
@@ -79,6 +81,9 @@ struct tdo_defense {
     const struct tdo_option *options;
     bool network; /* its options belong into the model file */
     bool inner;   /* it trains on what an attack of the list `inner` makes of an image */
+    bool
+        smoothed; /* that attack sees the noise of rows that augment, as many draws as the row's
+                      option `draws` says: those that the loss has */
     bool stored;  /* it trains on a stored set; it has the options file, row and mode */
     /* Make what the row needs beyond its values (a noise table). */
     tdo_err (*prepare)(struct tdo_defense_use *use);
@@ -106,6 +111,9 @@ struct tdo_defense {
                           uint32_t step);
     /* Fill in what reaches into the network; hook->self is set already. */
     void (*hook)(struct tdo_hook *hook);
+    /* Deviation of the Gaussian noise that it adds to every element of what the first convolution
+     * sees, and leaves out where tdo_build.outside says so; 0: none. NULL: none. */
+    double (*input_sigma)(const struct tdo_defense_use *use);
 };
 
 extern const struct tdo_defense *const tdo_defense_table[]; /* NULL-ended */
@@ -149,8 +157,15 @@ tdo_node tdo_defense_loss(const struct tdo_defenses *d, struct tdo_defense_step 
 TDO_MUST tdo_err tdo_defense_after_step(const struct tdo_defenses *d, const tdo_params *params,
                                         uint32_t step);
 
+/* Does a row of the list add noise afresh in each step, so that draws differ? */
+bool tdo_defense_draws_differ(const struct tdo_defenses *d);
+
 /* The row that wants an inner attack, NULL for none. */
 const struct tdo_defense_use *tdo_defense_inner(const struct tdo_defenses *d);
+/* The first row that adds Gaussian noise in front of the first convolution, and its deviation; NULL
+ * for none. */
+const struct tdo_defense_use *tdo_defense_input_noise(const struct tdo_defenses *d,
+                                                      double *sigma);
 /* The value of an option by its key; `neutral` where the row has no such option. */
 double tdo_defense_value(const struct tdo_defense_use *use, const char *key, double neutral);
 /* The same of an option that is a text; "" where the row has none. */

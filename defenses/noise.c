@@ -19,6 +19,23 @@ tdo_node tdo_noise_pixels(tdo_graph *g, tdo_node raw, bool u8)
     return u8 ? tdo_op_affine(g, raw, 1.0 / 255, 0) : raw;
 }
 
+/* Noise of deviation 1 times each channel's scale. */
+static tdo_node scaled(tdo_graph *g, const struct tdo_noise *n, tdo_node noise)
+{
+    const int rank = tdo_graph_shape(g, noise).rank;
+    tdo_node part[16];
+    if (n->scales <= 1) {
+        return n->scales ? tdo_op_affine(g, noise, n->scale[0], 0) : noise;
+    }
+    for (int c = 0; c < n->scales; c++) {
+        int64_t front[TDO_MAX_RANK] = {0}, behind[TDO_MAX_RANK] = {0};
+        front[rank - 1] = c;
+        behind[rank - 1] = n->scales - c - 1;
+        part[c] = tdo_op_affine(g, tdo_op_slice(g, noise, front, behind), n->scale[c], 0);
+    }
+    return tdo_op_concat(g, n->scales, part, rank - 1);
+}
+
 tdo_node tdo_noise_add(tdo_graph *g, const struct tdo_noise *n, tdo_node raw, bool u8,
                        tdo_node keys)
 {
@@ -36,7 +53,7 @@ tdo_node tdo_noise_add(tdo_graph *g, const struct tdo_noise *n, tdo_node raw, bo
     spread(n->law, n->sigma, &scale, &shift);
     how.law = n->law == TDO_NOISE_UNIFORM ? TDO_LAW_UNIFORM : TDO_LAW_NORMAL;
     tdo_node noise = tdo_op_affine(g, tdo_op_random(g, keys, &how), scale, shift);
-    return tdo_op_add(g, tdo_noise_pixels(g, raw, u8), noise);
+    return tdo_op_add(g, tdo_noise_pixels(g, raw, u8), scaled(g, n, noise));
 }
 
 tdo_err tdo_noise_draw(const struct tdo_noise *n, const struct tdo_key *key, bool u8,
@@ -59,7 +76,8 @@ tdo_err tdo_noise_draw(const struct tdo_noise *n, const struct tdo_key *key, boo
             tdo_rng_normals(&n->stream, key, at, k, draw);
         }
         for (int64_t i = 0; i < k; i++) {
-            x[at + i] = (float)((double)x[at + i] + scale * (double)draw[i] + shift);
+            const double by = n->scales ? n->scale[(at + i) % n->scales] : 1;
+            x[at + i] = (float)((double)x[at + i] + by * scale * (double)draw[i] + by * shift);
         }
     }
     return TDO_OK;

@@ -17,6 +17,10 @@ struct tdo_noise {
     double sigma; /* pixels in 0..1 */
     struct tdo_stream stream;
     const tdo_rounded *table; /* rounded; borrowed, outlives the graph and its plans */
+    /* real, uniform: sigma is times scale[c] in channel c (scales = channels), or in all (scales =
+     * 1): deviations of the data, where sigma is meant in units of them. 0: pixels. */
+    int scales;
+    double scale[16];
 };
 
 /* raw [N,...]: 8-bit values 0..255 held as reals, or (u8 false) pixels in 0..1 -> pixels in 0..1. */

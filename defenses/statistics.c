@@ -199,3 +199,15 @@ tdo_err tdo_statistics_format_down(double value, int decimals, char *text, size_
     memcpy(text, full, strlen(full) + 1);
     return TDO_OK;
 }
+
+/* ---- trials of different probabilities --------------------------------------------------------- */
+
+tdo_err tdo_statistics_mean_interval(int64_t k, int64_t n, double alpha, double *lower,
+                                     double *upper)
+{
+    TDO_TRY(tdo_statistics_lower_bound(k, n, alpha, lower));
+    TDO_TRY(tdo_statistics_upper_bound(k, n, alpha, upper));
+    *lower = fmax(0, fmin(*lower, (double)(k - 1) / (double)n));
+    *upper = fmin(1, fmax(*upper, (double)(k + 1) / (double)n));
+    return TDO_OK;
+}

@@ -39,6 +39,14 @@ int64_t tdo_statistics_min_samples(double alpha);
  * class and n the count of the top two. Source: Hung and Fithian 2019; Cohen et al. 2019. */
 TDO_MUST tdo_err tdo_statistics_two_sided(int64_t k, int64_t n, double alpha, bool *reject);
 
+/* An interval [*lower, *upper] that holds the mean of n probabilities, of which k trials, one of each,
+ * succeeded; the trials are independent, their probabilities need not be equal. Each end fails with
+ * probability at most alpha. The number of successes is more concentrated than the binomial with
+ * the same mean, from one trial away from it on; so it is the Clopper-Pearson interval, with at
+ * least one trial to either side of k. Source: Hoeffding 1956, theorem 4. */
+TDO_MUST tdo_err tdo_statistics_mean_interval(int64_t k, int64_t n, double alpha, double *lower,
+                                              double *upper);
+
 /* Decimal text of a value >= 0 with `decimals` (0 to 100) digits behind the point, cut, never
  * rounded up: the text denotes at most the double's exact value. size: bytes at text. Errors:
  * TDO_ERR_NUMERIC when negative or not finite, or when the text has no room. */

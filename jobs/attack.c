@@ -90,14 +90,15 @@ static tdo_err prepare(struct tdo_job_context *x, struct tdo_attacking *a)
     const struct tdo_target_options like = {
         .batch = a->batch, .between = tdo_attack_between, .user = a};
     struct tdo_front front;
-    TDO_TRY(tdo_front_read(k, &front));
     TDO_TRY(tdo_run_network(&a->run, k, tdo_dataset_info(a->data), &a->net));
+    TDO_TRY(tdo_voting_read(k, &a->net, &a->voting));
+    TDO_TRY(tdo_front_read(k, &a->voting, &front));
     a->here = tdo_ensemble_one(&a->net, &front);
     a->images = tdo_images_split(a->data, (enum tdo_split)tdo_config_choice(k, "data.split"));
     TDO_TRY(tdo_images_take(&a->images, tdo_config_int(k, "craft.skip"),
                             tdo_config_int(k, "craft.max")));
     const struct tdo_target_network n = tdo_ensemble_target(&a->here);
-    TDO_TRY(tdo_judge_new(&n, &like, (int)tdo_config_int(k, "target.draws"), &a->judge));
+    TDO_TRY(tdo_judge_new(&n, &like, &a->voting, &a->judge));
     TDO_TRY(tdo_run_path(&a->run, "attack", a->ledger_dir, sizeof a->ledger_dir));
     return make_room(a);
 }

@@ -83,7 +83,7 @@ static void fill_images(const struct benching *b, float *raw, float scale)
     }
 }
 
-/* ---- certify: noise, forward, argmax, count ------------------------------------------------- */
+/* ---- certify: noise, forward, argmax, count; and the same without noise on the pixels --------- */
 
 static const double sigma = 0.25;
 
@@ -106,7 +106,7 @@ static tdo_err vote(void *context)
 {
     struct voting *v = context;
     struct tdo_key *key = tdo_plan_input(v->f.plan, v->f.keys);
-    for (int64_t i = 0; i < v->f.batch; i++) {
+    for (int64_t i = 0; key && i < v->f.batch; i++) { /* NULL: nothing is random */
         key[i].draw = v->draw++;
     }
     TDO_TRY(tdo_plan_run(v->f.plan));
@@ -117,15 +117,13 @@ static tdo_err vote(void *context)
     return TDO_OK;
 }
 
-static tdo_err bench_certify(struct benching *b, struct result *r)
+/* noise: NULL for none. */
+static tdo_err bench_votes(struct benching *b, const struct tdo_noise *noise, struct result *r)
 {
-    tdo_rounded *table = NULL;
     struct voting v = {.classes = b->net.spec.classes};
     tdo_err err = TDO_OK;
     TDO_GOTO(tdo_memory_new(v.classes, &v.votes));
-    TDO_GOTO(tdo_rounded_new(sigma, &table));
-    const struct tdo_noise noise = rounded_noise(table);
-    TDO_GOTO(tdo_inference_new(&b->net, b->batch, true, &noise, &v.f));
+    TDO_GOTO(tdo_inference_new(&b->net, b->batch, true, noise, &v.f));
     fill_images(b, tdo_plan_input(v.f.plan, v.f.raw), 1);
     TDO_GOTO(repeat(b, vote, &v, &r->rate));
     r->gflops = r->rate * (double)tdo_plan_flops(v.f.plan) * 1e-9;
@@ -133,9 +131,23 @@ static tdo_err bench_certify(struct benching *b, struct result *r)
     err = show_nodes(b, vote, &v, v.f.plan);
 done:
     tdo_inference_free(&v.f);
-    tdo_rounded_free(&table);
     tdo_memory_free(&v.votes);
     return err;
+}
+
+static tdo_err bench_certify(struct benching *b, struct result *r)
+{
+    tdo_rounded *table = NULL;
+    TDO_TRY(tdo_rounded_new(sigma, &table));
+    const struct tdo_noise noise = rounded_noise(table);
+    tdo_err err = bench_votes(b, &noise, r);
+    tdo_rounded_free(&table);
+    return err;
+}
+
+static tdo_err bench_forward(struct benching *b, struct result *r)
+{
+    return bench_votes(b, NULL, r);
 }
 
 /* ---- noise alone ---------------------------------------------------------------------------- */
@@ -374,6 +386,7 @@ static const struct bench {
     {"certify", "samples/s", bench_certify},  {"train", "images/s", bench_train},
     {"gradient", "images/s", bench_gradient}, {"noise", "Mdraws/s", bench_noise},
     {"data", "images/s", bench_data},         {"exchange", "steps/s", bench_exchange},
+    {"forward", "images/s", bench_forward},
 };
 
 static void print_result(const struct benching *b, const struct bench *row,

@@ -72,6 +72,7 @@ static tdo_err choose_images(struct tdo_job_context *x, struct certifying *c)
 static tdo_err prepare(struct tdo_job_context *x, struct certifying *c)
 {
     TDO_TRY(tdo_run_network(&c->run, x->config, tdo_dataset_info(c->data), &c->net));
+    TDO_TRY(tdo_network_smooth(&c->net, "certify.sigma", c->o.sigma));
     TDO_TRY(choose_images(x, c));
     TDO_TRY(choose_noise(x, c));
     return tdo_memory_new(c->images.count, &c->certificate);
@@ -86,11 +87,12 @@ static tdo_err make_context(struct certifying *c)
     TDO_TRY(tdo_comm_agree(c->run.comm, tdo_network_hash(&c->net, &network)));
     snprintf(text, sizeof text,
              "certify noise=%d sigma=%.17g seed=%u split=%d skip=%lld n0=%lld n=%lld hash=%d "
-             "network=%llx data=%llx isa=%s precision=%s",
+             "network=%llx data=%llx isa=%s precision=%s%s",
              (int)c->sampling.law, c->o.sigma, (unsigned)c->sampling.seed, (int)c->images.split,
              (long long)c->images.skip, (long long)c->o.n0, (long long)c->o.n,
              (int)c->sampling.hash, (unsigned long long)network,
-             (unsigned long long)c->images.hash, c->run.isa, tdo_network_precision(&c->net));
+             (unsigned long long)c->images.hash, c->run.isa, tdo_network_precision(&c->net),
+             c->net.outside ? " outside" : "");
     c->sampling.dir = c->run.dir;
     return tdo_run_context(&c->run, text, &c->sampling.context);
 }

@@ -78,6 +78,7 @@ static tdo_err prepare(struct tdo_evaluating *e)
     const tdo_config *k = e->job->config;
     TDO_TRY(tdo_run_network(&e->run, k, tdo_dataset_info(e->data), &e->net));
     TDO_TRY(tdo_network_hash(&e->net, &e->network));
+    TDO_TRY(tdo_voting_read(k, &e->net, &e->voting));
     e->images = tdo_images_split(e->data, (enum tdo_split)tdo_config_choice(k, "data.split"));
     TDO_TRY(tdo_images_take(&e->images, tdo_config_int(k, "evaluate.skip"),
                             tdo_config_int(k, "evaluate.max")));
@@ -90,17 +91,18 @@ static tdo_err prepare(struct tdo_evaluating *e)
 static tdo_err open_all(struct tdo_evaluating *e)
 {
     struct tdo_job_context *x = e->job;
-    char text[256];
-    uint64_t context = 0;
+    char text[1024], how[256];
     TDO_TRY(tdo_run_begin(x, "evaluate", TDO_JOB_evaluate, choose_parts(e), &e->run));
     TDO_TRY(tdo_dataset_open(x->comm, tdo_config_text(x->config, "data.file"), &e->data));
     TDO_TRY(tdo_comm_agree(x->comm, prepare(e)));
+    tdo_voting_key(&e->voting, how, sizeof how);
     snprintf(text, sizeof text,
-             "evaluate split=%d skip=%lld images=%lld network=%llx data=%llx precision=%s",
+             "evaluate split=%d skip=%lld images=%lld network=%llx data=%llx isa=%s "
+             "precision=%s share=%d %s",
              (int)e->images.split, (long long)e->images.skip, (long long)e->images.count,
-             (unsigned long long)e->network, (unsigned long long)e->images.hash,
-             tdo_network_precision(&e->net));
-    return tdo_run_context(&e->run, text, &context);
+             (unsigned long long)e->network, (unsigned long long)e->images.hash, e->run.isa,
+             tdo_network_precision(&e->net), (int)e->net.shared, how);
+    return tdo_run_context(&e->run, text, &e->context);
 }
 
 static void close_all(struct tdo_evaluating *e)
@@ -121,10 +123,12 @@ static tdo_err evaluate(struct tdo_job_context *x)
         return err;
     }
     e->job = x;
+    char how[128];
     TDO_GOTO(open_all(e));
-    tdo_log_root(TDO_LOG_INFO, "evaluate %s: %lld images of %s, on %d ranks",
+    tdo_voting_print(&e->voting, how, sizeof how);
+    tdo_log_root(TDO_LOG_INFO, "evaluate %s: %lld images of %s, %s, on %d ranks",
                  e->net.model->name, (long long)e->images.count,
-                 tdo_dataset_split_name(e->images.split), tdo_comm_size(x->comm));
+                 tdo_dataset_split_name(e->images.split), how, tdo_comm_size(x->comm));
     for (int p = 0; p < TDO_EVALUATE_PARTS; p++) {
         if (e->todo[p]) {
             TDO_GOTO(parts[p].run(e));

@@ -18,6 +18,10 @@ struct tdo_inference {
  * Owner: caller, tdo_inference_free, also after an error; n is borrowed. */
 TDO_MUST tdo_err tdo_inference_new(struct tdo_network *n, int64_t batch, bool u8,
                                    const struct tdo_noise *noise, struct tdo_inference *out);
+/* The same with noise layers inside the network off. */
+TDO_MUST tdo_err tdo_inference_new_quiet(struct tdo_network *n, int64_t batch, bool u8,
+                                         const struct tdo_noise *noise,
+                                         struct tdo_inference *out);
 void tdo_inference_free(struct tdo_inference *f);
 
 /* The class of a row: the lowest index of a largest logit. logits [classes], none of them NaN. */

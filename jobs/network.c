@@ -6,11 +6,13 @@
  *     "input": { "mean": [...], "std": [...], "mean_image", "contrast", "whiten" }, "defense": [ { "name", options... } ] } */
 #include "jobs/network.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
 #include "jobs/job.h"
+#include "nn/base/log.h"
 #include "nn/safetensors.h"
 
 static const char *model_name(const void *context, int i)
@@ -221,7 +223,7 @@ static tdo_err recall_spec(const char *path, struct tdo_network *n, const char *
     return TDO_OK;
 }
 
-static tdo_err recall_defenses(const char *path, struct tdo_network *n)
+static tdo_err recall_defenses(const char *path, uint32_t seed, struct tdo_network *n)
 {
     tdo_config *c = NULL;
     tdo_json *list = NULL;
@@ -234,7 +236,7 @@ static tdo_err recall_defenses(const char *path, struct tdo_network *n)
     if (!list && tdo_json_has(n->description, "defense")) {
         TDO_GOTO(TDO_FAIL(TDO_ERR_FORMAT, "%s: its list of defenses is no list", path));
     }
-    err = tdo_defense_read(c, 0, &n->defenses);
+    err = tdo_defense_read(c, seed, &n->defenses);
 done:
     tdo_json_free(&list);
     tdo_config_free(&c);
@@ -253,8 +255,11 @@ struct tdo_build tdo_network_build_context(struct tdo_network *n, tdo_graph *g,
                               .auxiliary = TDO_NONE,
                               .row_weights = TDO_NONE,
                               .keys = TDO_NONE,
+                              .shared = n->shared,
+                              .weight_keys = TDO_NONE,
                               .hook = n->defenses.hook,
-                              .hooks = n->defenses.hooks};
+                              .hooks = n->defenses.hooks,
+                              .outside = n->outside};
 }
 
 tdo_node tdo_network_input(struct tdo_network *n, struct tdo_build *b, tdo_node pixels)
@@ -263,15 +268,121 @@ tdo_node tdo_network_input(struct tdo_network *n, struct tdo_build *b, tdo_node 
     return tdo_model_input(b, &n->spec, pixels);
 }
 
+/* Does each row have weights of its own? */
+static bool goes_by_rows(const struct tdo_build *b)
+{
+    bool draws = false;
+    for (int i = 0; i < b->hooks; i++) {
+        draws = draws || b->hook[i].draws_weights;
+    }
+    return draws && b->noise && !b->shared;
+}
+
+/* Rows one behind the other; part[] is used up. */
+static tdo_node join_rows(tdo_graph *g, int64_t rows, tdo_node *part)
+{
+    while (rows > 1) {
+        int64_t joined = 0;
+        for (int64_t i = 0; i < rows; i += TDO_MAX_IN) {
+            const int count = (int)(rows - i < TDO_MAX_IN ? rows - i : TDO_MAX_IN);
+            part[joined++] = count > 1 ? tdo_op_concat(g, count, part + i, 0) : part[i];
+        }
+        rows = joined;
+    }
+    return part[0];
+}
+
+/* The network once for each row: layers see one row and its key, so a row has the same bits in any
+ * batch. What depends on parameters alone is shared. */
+static tdo_node build_rows(struct tdo_network *n, struct tdo_build *b, tdo_node x,
+                           tdo_node *logits, tdo_node *auxiliary)
+{
+    const tdo_shape s = tdo_graph_shape(b->g, x);
+    const int first = b->first_key;
+    const bool part = b->part;
+    bool heads = false;
+    for (int64_t i = 0; i < s.dim[0]; i++) {
+        int64_t lo[TDO_MAX_RANK] = {i}, hi[TDO_MAX_RANK] = {s.dim[0] - 1 - i};
+        b->convs = b->layers = b->dropouts = b->activations = b->norms = 0;
+        b->part = true;
+        b->first_key = first + (int)i;
+        b->auxiliary = TDO_NONE;
+        logits[i] = tdo_model_behind(b, n->model, &n->spec, tdo_op_slice(b->g, x, lo, hi));
+        auxiliary[i] = b->auxiliary;
+        heads = b->auxiliary != TDO_NONE;
+    }
+    b->first_key = first;
+    b->part = part;
+    b->auxiliary = heads ? join_rows(b->g, s.dim[0], auxiliary) : TDO_NONE;
+    return join_rows(b->g, s.dim[0], logits);
+}
+
 tdo_node tdo_network_behind(struct tdo_network *n, struct tdo_build *b, tdo_node x)
 {
-    return tdo_model_behind(b, n->model, &n->spec, x);
+    const tdo_shape s = tdo_graph_shape(b->g, x);
+    tdo_node *part = NULL, logits = TDO_NONE;
+    if (s.rank == 0 || s.dim[0] == 1 || !goes_by_rows(b)) {
+        return tdo_model_behind(b, n->model, &n->spec, x);
+    }
+    if (tdo_memory_new(2 * s.dim[0], &part) != TDO_OK) {
+        return tdo_graph_fail(b->g, TDO_ERR_MEMORY, "%s", tdo_error_last()->message);
+    }
+    logits = build_rows(n, b, x, part, part + s.dim[0]);
+    tdo_memory_free(&part);
+    return logits;
 }
 
 tdo_node tdo_network_logits(struct tdo_network *n, struct tdo_build *b, tdo_node pixels)
 {
     return tdo_network_behind(n, b, tdo_network_input(n, b, pixels));
 }
+
+/* ---- input noise ------------------------------------------------------------------------------ */
+
+/* Does the model see pixels as they are? */
+static bool sees_pixels(const struct tdo_network *n)
+{
+    const struct tdo_model_spec *s = &n->spec;
+    bool plain = !s->mean_image && !s->contrast && !s->whiten;
+    for (int i = 0; i < s->inputs; i++) {
+        plain = plain && s->mean[i] == 0 && s->std[i] == 1;
+    }
+    for (int i = 0; i < n->defenses.count; i++) {
+        plain = plain && !n->defenses.use[i].row->preprocess;
+    }
+    return plain;
+}
+
+tdo_err tdo_network_smooth(struct tdo_network *n, const char *key, double sigma)
+{
+    double own = 0;
+    const struct tdo_defense_use *use = tdo_defense_input_noise(&n->defenses, &own);
+    if (!use) {
+        return TDO_OK;
+    }
+    const char *name = use->row->name;
+    if (!sees_pixels(n)) {
+        tdo_log_root(TDO_LOG_INFO,
+                     "%s: its first noise layer is behind an input layer, so it is no noise on "
+                     "pixels and stays on; %s = %g comes in addition",
+                     name, key, sigma);
+        return TDO_OK;
+    }
+    if (fabs(sigma - own) > 1e-12 * own) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "%s = %g: the first noise layer of the network's %s is its noise on "
+                        "pixels: %s = %g expected",
+                        key, sigma, name, key, own);
+    }
+    n->outside = use;
+    tdo_log_root(TDO_LOG_INFO,
+                 "%s: its first noise layer is the noise on pixels, %s = %g; other noise "
+                 "inside the network stays on",
+                 name, key, sigma);
+    return TDO_OK;
+}
+
+/* ---- parameters ------------------------------------------------------------------------------- */
 
 /* The parameter table, without values, by building the network once. */
 static tdo_err make_table(struct tdo_network *n)
@@ -303,6 +414,9 @@ done:
 tdo_err tdo_network_init(struct tdo_network *n, uint32_t seed)
 {
     TDO_TRY(make_table(n));
+    if (n->small) {
+        tdo_params_start_small(n->params);
+    }
     return tdo_params_init(n->params, seed);
 }
 
@@ -341,6 +455,7 @@ tdo_err tdo_network_configure(const tdo_config *c, const struct tdo_network_data
     *out = (struct tdo_network){0};
     const uint32_t seed = (uint32_t)tdo_config_int(c, "run.seed");
     tdo_err err = TDO_OK;
+    out->small = tdo_config_choice(c, "model.init") == 1;
     TDO_GOTO(configure_spec(c, data, out));
     TDO_GOTO(tdo_defense_read(c, seed, &out->defenses));
     TDO_GOTO(describe(out));
@@ -580,11 +695,11 @@ static tdo_err take_config(const tdo_config *c, const tdo_safetensors *file, con
 static tdo_err take_defenses(const tdo_config *c, const char *path, bool ours,
                              struct tdo_network *n)
 {
+    const uint32_t seed = (uint32_t)tdo_config_int(c, "run.seed");
     if (!ours && !n->foreign) {
-        TDO_TRY(recall_defenses(path, n));
+        TDO_TRY(recall_defenses(path, seed, n));
         return check_defenses(c, path, n);
     }
-    const uint32_t seed = ours ? (uint32_t)tdo_config_int(c, "run.seed") : 0;
     TDO_TRY(tdo_defense_read(c, seed, &n->defenses));
     tdo_json_free(&n->description);
     return describe(n);
@@ -596,6 +711,7 @@ static tdo_err open_network(const tdo_config *c, const char *path,
 {
     tdo_safetensors *file = NULL;
     tdo_err err = TDO_OK;
+    const enum tdo_safetensors_lack lack = ours ? TDO_LACK_DEFENSES : TDO_LACK_NONE;
     *out = (struct tdo_network){0};
     TDO_GOTO(tdo_safetensors_open(path, &file));
     TDO_GOTO(tdo_safetensors_describe(file, &out->description));
@@ -604,9 +720,9 @@ static tdo_err open_network(const tdo_config *c, const char *path,
                           : take_description(c, path, data, out));
     TDO_GOTO(take_defenses(c, path, ours, out));
     TDO_GOTO(make_table(out));
-    TDO_GOTO(tdo_safetensors_match(file, out->params));
+    TDO_GOTO(tdo_safetensors_match(file, out->params, lack));
     TDO_GOTO(tdo_params_init(out->params, 0));
-    TDO_GOTO(tdo_safetensors_fill(file, out->params));
+    TDO_GOTO(tdo_safetensors_fill(file, out->params, lack));
     err = tdo_params_check_finite(out->params);
     if (err != TDO_OK) {
         const struct tdo_error_record reason = *tdo_error_last();
@@ -630,12 +746,17 @@ tdo_err tdo_network_open(const tdo_config *c, const char *path,
 {
     TDO_TRY(open_network(c, path, data, false, out));
     out->bf16 = tdo_config_choice(c, "model.precision") == 1;
+    out->shared = tdo_config_choice(c, "noise.share") == 1;
     return TDO_OK;
 }
 
 tdo_err tdo_network_start(const tdo_config *c, const char *path,
                           const struct tdo_network_data *data, struct tdo_network *out)
 {
+    if (tdo_config_given(c, "model.init")) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "model.init: weights start with those of %s; leave it out", path);
+    }
     return open_network(c, path, data, true, out);
 }
 

@@ -17,6 +17,9 @@ struct tdo_network {
     tdo_json *description; /* as it stands in the model file */
     bool foreign;          /* came from a file without a description */
     bool bf16;             /* inference computes in bf16 (model.precision) */
+    bool small;            /* weights start small (model.init = rse) */
+    bool shared;           /* random weights: one draw for all images (noise.share = batch) */
+    const struct tdo_defense_use *outside; /* its first noise is on the pixels already; NULL */
 };
 
 /* The image that a network is for. */
@@ -37,7 +40,8 @@ TDO_MUST tdo_err tdo_network_configure(const tdo_config *c, const struct tdo_net
 TDO_MUST tdo_err tdo_network_open(const tdo_config *c, const char *path,
                                   const struct tdo_network_data *data, struct tdo_network *out);
 
-/* The same as a start for training: the defenses are those of the config. */
+/* The same as a start for training: the defenses are those of the config; what they train in the
+ * network, and the file has none of, starts as it does without a file. */
 TDO_MUST tdo_err tdo_network_start(const tdo_config *c, const char *path,
                                    const struct tdo_network_data *data,
                                    struct tdo_network *out);
@@ -54,6 +58,13 @@ struct tdo_build tdo_network_build_context(struct tdo_network *n, tdo_graph *g,
 tdo_node tdo_network_input(struct tdo_network *n, struct tdo_build *b, tdo_node pixels);
 tdo_node tdo_network_behind(struct tdo_network *n, struct tdo_build *b, tdo_node x);
 tdo_node tdo_network_logits(struct tdo_network *n, struct tdo_build *b, tdo_node pixels);
+
+/* From now on Gaussian noise of deviation `sigma`, the value of `key`, is added to the pixels that
+ * the network is given. Where its own first noise layer does just that (a Gaussian one, with nothing
+ * between it and the pixels) this noise takes the layer's place, and the layer is off; all other
+ * noise stays on. Says so on the root.
+ * Errors: TDO_ERR_CONFIG naming key and sigma of a layer that has another. */
+TDO_MUST tdo_err tdo_network_smooth(struct tdo_network *n, const char *key, double sigma);
 
 /* "f32" or "bf16": what inference computes in. */
 const char *tdo_network_precision(const struct tdo_network *n);

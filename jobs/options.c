@@ -6,6 +6,7 @@
 
 #include "attacks/attack.h"
 #include "defenses/defense.h"
+#include "defenses/vote.h"
 #include "jobs/job.h"
 
 enum {
@@ -14,6 +15,7 @@ enum {
     RUNS = TDO_JOB_train | USES,
     LOADS = USES | TDO_JOB_info | TDO_JOB_bench, /* an architecture */
     COMPUTES = RUNS | TDO_JOB_import,
+    VOTES = TDO_JOB_attack | TDO_JOB_evaluate | TDO_JOB_predict, /* a random network, in use */
 };
 
 #define NUMBER(t, k, lo, hi, v, u, j, h)                                                       \

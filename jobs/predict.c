@@ -1,6 +1,7 @@
 /* testudo predict: the class of each image of a split or of a folder, over all ranks.
  *
- * predict.sigma = 0: one forward pass; the class and its probability by softmax.
+ * predict.sigma = 0: the class and its probability by softmax, of one forward pass; of a random
+ * network, by the rule of vote.* (jobs/voting.h), the class and its share of the vote.
  * predict.sigma > 0: the smoothed network. Each of n draws of noise votes; the class with most
  * votes is returned if an exact two-sided test rejects that the top two are equally likely, else
  * the network abstains. What is returned is the smoothed network's class, except with
@@ -8,8 +9,8 @@
  *
  * Source: Cohen et al. 2019, section 3.2.2, PREDICT, and proposition 2; Hung and Fithian 2019.
  *
- * Writes predict.tsv; votes of a run that was stopped are taken up again (sampler.h). The same
- * bytes for any number of ranks and any batch. */
+ * Writes predict.tsv; votes of a run that was stopped are taken up again (sampler.h, forward.h). The
+ * same bytes for any number of ranks and any batch. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #include "jobs/images_folder.h"
 #include "jobs/page.h"
 #include "jobs/sampler.h"
+#include "jobs/voting.h"
 #include "nn/base/exact.h"
 #include "nn/base/file.h"
 #include "nn/base/log.h"
@@ -28,7 +30,7 @@ enum { MOST_LINES = 20 }; /* images that are printed for people */
 
 struct answer {
     int64_t predict; /* class, -1 when abstaining */
-    double value;    /* its probability; of the smoothed network: at least the p-value */
+    double value; /* its probability or share; of the smoothed network: at least the p-value */
 };
 
 struct predicting {
@@ -39,8 +41,9 @@ struct predicting {
     tdo_images_folder *folder; /* NULL for a split */
     struct tdo_images images;
     struct tdo_network net;
-    tdo_forward *forward; /* without noise */
-    tdo_sampler *sampler; /* with noise */
+    struct tdo_voting voting; /* without a test */
+    tdo_forward *forward;     /* the same */
+    tdo_sampler *sampler;     /* with noise */
     struct tdo_sampler_options sampling;
     tdo_rounded *table;
     char dir[1024];        /* of the ledger */
@@ -89,6 +92,13 @@ static tdo_err read_options(struct tdo_job_context *x, struct predicting *p)
         return TDO_FAIL(TDO_ERR_CONFIG, "predict.sigma = %g: expected 0, or 0.0001 to 16",
                         sigma);
     }
+    if (p->smoothed && (tdo_config_real(k, "vote.sigma") > 0 ||
+                        tdo_config_choice(k, "vote.rule") != TDO_VOTE_PREDICTION)) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "predict.sigma = %g: the smoothed network's class is tested by votes; "
+                        "vote.sigma and vote.rule are for predict.sigma = 0",
+                        sigma);
+    }
     return p->smoothed ? check_draws(p) : TDO_OK;
 }
 
@@ -121,29 +131,37 @@ static tdo_err prepare(struct tdo_job_context *x, struct predicting *p)
                             tdo_config_int(k, "predict.max")));
     TDO_TRY(tdo_memory_new(p->images.count, &p->answer));
     if (!p->smoothed) {
-        return tdo_forward_new(&p->net, p->images.u8, p->sampling.batch, &p->forward);
+        TDO_TRY(tdo_voting_read(k, &p->net, &p->voting));
+        const int64_t batch = tdo_forward_fit(x->comm, &p->images, p->sampling.batch);
+        TDO_TRY(tdo_forward_new_voting(&p->net, p->images.u8, batch, &p->voting, &p->forward));
     }
     TDO_TRY(tdo_run_path(&p->run, "predict", p->dir, sizeof p->dir));
-    if (tdo_comm_rank(x->comm) == 0) { /* not the directory of a certification's ledger */
-        TDO_TRY(tdo_file_make_dir(p->dir));
+    if (tdo_comm_rank(x->comm) == 0 && (p->smoothed || p->voting.random)) {
+        TDO_TRY(tdo_file_make_dir(p->dir)); /* not that of a certification's ledger */
     }
+    if (!p->smoothed) {
+        return TDO_OK;
+    }
+    TDO_TRY(tdo_network_smooth(&p->net, "predict.sigma", p->sampling.sigma));
     return tdo_sampler_noise(&p->images, k, "predict.noise", &p->sampling, &p->table);
 }
 
 /* What recorded votes must match, and all ranks: see certify.c. */
 static tdo_err make_context(struct predicting *p)
 {
-    char text[512];
+    char text[1024], how[256];
     uint64_t network = 0;
     const struct tdo_sampler_options *o = &p->sampling;
     TDO_TRY(tdo_comm_agree(p->run.comm, tdo_network_hash(&p->net, &network)));
+    tdo_voting_key(&p->voting, how, sizeof how);
     snprintf(text, sizeof text,
              "predict noise=%d sigma=%.17g seed=%u split=%d skip=%lld n=%lld hash=%d "
-             "network=%llx data=%llx isa=%s precision=%s",
+             "network=%llx data=%llx isa=%s precision=%s%s share=%d %s",
              (int)o->law, o->sigma, (unsigned)o->seed, (int)p->images.split,
              (long long)p->images.skip, (long long)o->n, (int)o->hash,
              (unsigned long long)network, (unsigned long long)p->images.hash, p->run.isa,
-             tdo_network_precision(&p->net));
+             tdo_network_precision(&p->net), p->net.outside ? " outside" : "",
+             (int)p->net.shared, p->smoothed ? "" : how);
     return tdo_run_context(&p->run, text, &p->sampling.context);
 }
 
@@ -172,24 +190,19 @@ static void share_answers(struct predicting *p)
     tdo_comm_sum_u64(p->run.comm, (uint64_t *)(void *)p->answer, 2 * p->images.count);
 }
 
-static tdo_err answer_row(void *user, const struct tdo_forward_row *r)
-{
-    struct predicting *p = user;
-    const int class = tdo_forward_predict(r);
-    p->answer[r->image] = (struct answer){class, exp(-tdo_forward_loss(r, class))};
-    return TDO_OK;
-}
-
 static tdo_err predict_plain(struct predicting *p)
 {
     tdo_comm *comm = p->run.comm;
-    const struct tdo_range mine = tdo_forward_mine(comm, &p->images);
+    const struct tdo_forward_ledger where = {.dir = p->dir, .context = p->sampling.context};
+    struct tdo_forward_answer *answer = NULL;
     struct tdo_progress progress;
     tdo_progress_start(&progress, "predict", "images", p->images.count, 0);
     tdo_forward_show(p->forward, &progress);
-    TDO_TRY(tdo_comm_agree_first(
-        comm, tdo_forward_rows(p->forward, &p->images, mine, answer_row, p)));
-    share_answers(p);
+    TDO_TRY(tdo_forward_ask(comm, p->forward, &p->images, &where, &answer));
+    for (int64_t i = 0; i < p->images.count; i++) {
+        p->answer[i] = (struct answer){answer[i].predict, answer[i].share};
+    }
+    tdo_memory_free(&answer);
     tdo_run_note(&p->run, "images_per_second",
                  (double)p->images.count / (tdo_log_now() - progress.started));
     tdo_progress_end(&progress, p->images.count, NULL);
@@ -295,7 +308,9 @@ static void write_votes(const struct predicting *p, int64_t i, FILE *to)
 static tdo_err write_table(const struct predicting *p, FILE *to)
 {
     fprintf(to, "idx\tname\tlabel\tpredict\tcorrect\t%s\n",
-            p->smoothed ? "count\tn\tp_value\tverdict\tvotes\thash" : "probability");
+            p->smoothed        ? "count\tn\tp_value\tverdict\tvotes\thash"
+            : p->voting.random ? "share"
+                               : "probability");
     for (int64_t i = 0; i < p->images.count; i++) {
         const int64_t row = tdo_images_row(&p->images, i);
         const struct answer *a = &p->answer[i];
@@ -329,7 +344,10 @@ static void print_images(const struct predicting *p)
         } else {
             printf("class %4" PRId64 " ", a->predict);
         }
-        printf(p->smoothed ? " p-value %.3e  " : " probability %.4f  ", a->value);
+        printf(p->smoothed        ? " p-value %.3e  "
+               : p->voting.random ? " share %.4f  "
+                                  : " probability %.4f  ",
+               a->value);
         tdo_page_name(stdout, name_of(p, tdo_images_row(&p->images, i)));
         printf("\n");
     }
@@ -388,7 +406,8 @@ static void close_all(struct predicting *p)
 
 static void announce(const struct predicting *p)
 {
-    char how[128] = "without noise";
+    char how[128];
+    tdo_voting_print(&p->voting, how, sizeof how);
     if (p->smoothed) {
         snprintf(how, sizeof how, "n %lld, sigma %g, alpha %g two-sided, %s noise",
                  (long long)p->sampling.n, p->sampling.sigma, p->alpha,

@@ -74,6 +74,10 @@ static tdo_err make_plan(tdo_sampler *s)
     if (!tdo_noise_certifies(s->o.law)) {
         return TDO_FAIL(TDO_ERR_BUG, "votes under noise that no certificate is about");
     }
+    if (s->net->shared) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "noise.share = batch: votes of an image want draws of "
+                                        "their own: noise.share = row expected");
+    }
     const struct tdo_noise noise = {
         .law = s->o.law,
         .sigma = s->o.sigma,

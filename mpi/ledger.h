@@ -25,11 +25,14 @@ typedef struct tdo_ledger tdo_ledger;
  * VOTES:   a block of draws of one image. a: image index; b: purpose << 32 | first block;
  *          payload: u64 draws, hash, nanoseconds, counts [classes].
  * OUTCOME: what an attack did to one image (reserved).
- * IMAGE:   an adversarial image (reserved). */
+ * IMAGE:   an adversarial image (reserved).
+ * ANSWER:  what a network that votes says of one image. a: image index; b: 0; payload: struct
+ *          tdo_forward_answer (jobs/forward.h). */
 enum tdo_ledger_kind {
     TDO_LEDGER_VOTES = 1,
     TDO_LEDGER_OUTCOME,
     TDO_LEDGER_IMAGE,
+    TDO_LEDGER_ANSWER,
     TDO_LEDGER_KINDS
 };
 

@@ -28,12 +28,61 @@ tdo_node tdo_layer_fixed(struct tdo_build *b, const char *layer, const char *par
                      (struct tdo_param){.shape = shape, .kind = TDO_PARAM_FIXED});
 }
 
+tdo_node tdo_layer_parameter(struct tdo_build *b, const char *owner, const char *part,
+                             tdo_shape shape, double start, bool decay)
+{
+    return parameter(b, b->layer, part,
+                     (struct tdo_param){.shape = shape,
+                                        .init = TDO_INIT_VALUE,
+                                        .start = start,
+                                        .no_decay = !decay,
+                                        .owner = owner});
+}
+
+tdo_node tdo_layer_draw(struct tdo_build *b, const struct tdo_stream *stream, int32_t law,
+                        tdo_shape shape)
+{
+    const struct tdo_random how = {
+        .stream = *stream, .law = law, .shape = shape, .part = b->part, .first = b->first_key};
+    return tdo_op_random(b->g, b->keys, &how);
+}
+
+tdo_node tdo_layer_normals(struct tdo_build *b, const struct tdo_stream *stream,
+                           tdo_shape shape)
+{
+    return tdo_layer_draw(b, stream, TDO_LAW_NORMAL, shape);
+}
+
+tdo_node tdo_layer_weight_normals(struct tdo_build *b, const struct tdo_stream *stream,
+                                  tdo_shape shape)
+{
+    struct tdo_random how = {.stream = *stream, .law = TDO_LAW_NORMAL, .shape = shape};
+    if (!b->shared) {
+        how.part = b->part;
+        how.first = b->first_key;
+        return tdo_op_random(b->g, b->keys, &how);
+    }
+    how.part = how.shared = 1;
+    return tdo_op_random(b->g, b->weight_keys != TDO_NONE ? b->weight_keys : b->keys, &how);
+}
+
 /* A vector [K] spread over an image like y [N,H,W,K]. */
 static tdo_node over_image(tdo_graph *g, tdo_node vector, tdo_node y)
 {
     tdo_shape s = tdo_graph_shape(g, y);
     tdo_node column = tdo_op_reshape(g, vector, TDO_SHAPE(1, 1, 1, s.dim[3]));
     return tdo_op_broadcast(g, column, s);
+}
+
+typedef tdo_node layer_hook(struct tdo_build *b, const void *self, tdo_node x, int layer);
+
+static tdo_node layer_hooks(struct tdo_build *b, bool before, tdo_node x)
+{
+    for (int i = 0; i < b->hooks; i++) {
+        layer_hook *hook = before ? b->hook[i].before_layer : b->hook[i].after_layer;
+        x = hook ? hook(b, b->hook[i].self, x, b->layers) : x;
+    }
+    return x;
 }
 
 static tdo_node weight_hooks(struct tdo_build *b, tdo_node w)
@@ -43,7 +92,6 @@ static tdo_node weight_hooks(struct tdo_build *b, tdo_node w)
             w = b->hook[i].weight(b, b->hook[i].self, w, b->layers);
         }
     }
-    b->layers++;
     return w;
 }
 
@@ -80,6 +128,9 @@ static tdo_node conv_with(struct tdo_build *b, const char *name, tdo_node x, int
         .stride = {spec->stride[0], spec->stride[1]},
         .pad = {spec->pad[0], spec->pad[1], spec->pad[2], spec->pad[3]},
         .groups = (int32_t)groups};
+    b->layer = name;
+    b->convolution = weight.rank == 4;
+    x = layer_hooks(b, true, x);
     tdo_node w = parameter(
         b, name, "weight",
         (struct tdo_param){
@@ -96,6 +147,8 @@ static tdo_node conv_with(struct tdo_build *b, const char *name, tdo_node x, int
                                                      .fan_out = fan_out});
         y = tdo_op_add(b->g, y, over_image(b->g, bias, y));
     }
+    y = layer_hooks(b, false, y);
+    b->layers++;
     return y;
 }
 
@@ -107,6 +160,7 @@ tdo_node tdo_layer_conv(struct tdo_build *b, const char *name, tdo_node x, int64
         return tdo_graph_fail(b->g, TDO_ERR_SHAPE, "%s: an image [N,H,W,C] wanted, got %s",
                               name, tdo_shape_print(&s).s);
     }
+    b->layer = name;
     for (int i = 0; i < b->hooks; i++) {
         if (b->hook[i].before_conv) {
             x = b->hook[i].before_conv(b, b->hook[i].self, x, b->convs);
@@ -137,16 +191,20 @@ struct norm_params {
     tdo_node gamma, beta, mean, var;
 };
 
-static struct norm_params norm_parameters(struct tdo_build *b, const char *name, int64_t C)
+/* plain: the scale is 1 and the shift 0. */
+static struct norm_params norm_parameters(struct tdo_build *b, const char *name, int64_t C,
+                                          bool plain)
 {
     const struct tdo_param vector = {.shape = TDO_SHAPE(C)};
     struct tdo_param zero = vector, one = vector, buffer = vector;
+    struct norm_params p;
     zero.norm = one.norm = true;
     one.init = TDO_INIT_ONE;
     buffer.kind = TDO_PARAM_BUFFER;
-    struct norm_params p = {.gamma = parameter(b, name, "weight", one),
-                            .beta = parameter(b, name, "bias", zero),
-                            .mean = parameter(b, name, "running_mean", buffer)};
+    p.gamma =
+        plain ? tdo_op_constant(b->g, vector.shape, 1) : parameter(b, name, "weight", one);
+    p.beta = plain ? tdo_op_constant(b->g, vector.shape, 0) : parameter(b, name, "bias", zero);
+    p.mean = parameter(b, name, "running_mean", buffer);
     buffer.init = TDO_INIT_ONE;
     p.var = parameter(b, name, "running_var", buffer);
     return p;
@@ -213,7 +271,7 @@ static tdo_node fold(tdo_graph *g, const struct affine *a, tdo_node scale, tdo_n
     return tdo_op_add(g, y, over_image(g, shift, y));
 }
 
-tdo_node tdo_layer_batchnorm(struct tdo_build *b, const char *name, tdo_node x)
+static tdo_node normalise(struct tdo_build *b, const char *name, tdo_node x, bool plain)
 {
     tdo_graph *g = b->g;
     const tdo_shape s = tdo_graph_shape(g, x);
@@ -221,7 +279,7 @@ tdo_node tdo_layer_batchnorm(struct tdo_build *b, const char *name, tdo_node x)
         return tdo_graph_fail(g, TDO_ERR_SHAPE, "%s: an image [N,H,W,C] wanted, got %s", name,
                               tdo_shape_print(&s).s);
     }
-    const struct norm_params p = norm_parameters(b, name, s.dim[3]);
+    const struct norm_params p = norm_parameters(b, name, s.dim[3], plain);
     if (p.var == TDO_NONE) {
         return TDO_NONE;
     }
@@ -238,6 +296,16 @@ tdo_node tdo_layer_batchnorm(struct tdo_build *b, const char *name, tdo_node x)
         return fold(g, &a, scale, shift);
     }
     return tdo_op_add(g, tdo_op_mul(g, x, over_image(g, scale, x)), over_image(g, shift, x));
+}
+
+tdo_node tdo_layer_batchnorm(struct tdo_build *b, const char *name, tdo_node x)
+{
+    return normalise(b, name, x, false);
+}
+
+tdo_node tdo_layer_batchnorm_plain(struct tdo_build *b, const char *name, tdo_node x)
+{
+    return normalise(b, name, x, true);
 }
 
 /* ---- the rest -------------------------------------------------------------------------------- */
@@ -310,7 +378,9 @@ tdo_node tdo_layer_dropout(struct tdo_build *b, tdo_node x)
                                               .purpose = TDO_PURPOSE_DROPOUT,
                                               .layer = (uint32_t)++b->dropouts},
                                    .law = TDO_LAW_UNIFORM,
-                                   .shape = tdo_graph_shape(b->g, x)};
+                                   .shape = tdo_graph_shape(b->g, x),
+                                   .part = b->part,
+                                   .first = b->first_key};
     if (b->dropout <= 0) {
         return x;
     }

@@ -17,7 +17,11 @@ struct tdo_build;
 struct tdo_hook {
     tdo_node (*before_conv)(struct tdo_build *b, const void *self, tdo_node x, int conv);
     tdo_node (*weight)(struct tdo_build *b, const void *self, tdo_node w, int layer);
+    /* In front of and behind a layer with weights, x [N,H,W,C] ([N,1,1,C] of a linear one). */
+    tdo_node (*before_layer)(struct tdo_build *b, const void *self, tdo_node x, int layer);
+    tdo_node (*after_layer)(struct tdo_build *b, const void *self, tdo_node y, int layer);
     tdo_node (*activation)(struct tdo_build *b, const void *self, tdo_node x);
+    bool draws_weights; /* `weight` draws: see tdo_build.shared */
     const void *self;
 };
 
@@ -52,8 +56,19 @@ struct tdo_build {
     uint32_t seed;        /* of dropout */
     tdo_node row_weights; /* [N], TDO_NORM_BATCH only: 0 marks padding */
     tdo_node keys;        /* [N], for random layers; TDO_NONE if there are none */
+    bool part;            /* the network is built for a part of these rows, */
+    int first_key;        /* from this one on */
+    /* One draw of random weights serves all rows. Its key is the first of weight_keys (TDO_NONE:
+     * of keys), with TDO_SAMPLE_BATCH as its sample: all keys have one draw and step. Otherwise a
+     * network with random weights has one row. */
+    bool shared;
+    tdo_node weight_keys;
+    const char *layer; /* of the layer being made, for hooks: its name; */
+    bool convolution;  /* is it one, or linear? */
     const struct tdo_hook *hook;
     int hooks;
+    const void *outside; /* self of the hook whose noise in front of the first convolution is on
+                            the pixels already; NULL: of none */
     enum tdo_init weight_init, bias_init;
     int convs, layers; /* counters: convolutions; layers with weights */
     int dropouts;      /* counter: places of dropout */
@@ -78,6 +93,19 @@ struct tdo_layer_conv tdo_layer_same(int kernel, int stride, int64_t height, int
 /* A parameter layer.part that training leaves alone (TDO_PARAM_FIXED). */
 tdo_node tdo_layer_fixed(struct tdo_build *b, const char *layer, const char *part,
                          tdo_shape shape);
+/* A parameter of the defense `owner`, <layer being made>.part, that is trained without weight decay
+ * unless `decay`, and starts at a value. For hooks; the name is a constant. */
+tdo_node tdo_layer_parameter(struct tdo_build *b, const char *owner, const char *part,
+                             tdo_shape shape, double start, bool decay);
+/* N(0,1) for hooks, of this shape: a draw for each row of the network (shape[0] of them), or one
+ * for its weights, shape [1,...]. stream: purpose and layer are the caller's. */
+tdo_node tdo_layer_normals(struct tdo_build *b, const struct tdo_stream *stream,
+                           tdo_shape shape);
+tdo_node tdo_layer_weight_normals(struct tdo_build *b, const struct tdo_stream *stream,
+                                  tdo_shape shape);
+/* The same by another law, for each row. */
+tdo_node tdo_layer_draw(struct tdo_build *b, const struct tdo_stream *stream, int32_t law,
+                        tdo_shape shape);
 /* x [N,H,W,C] -> [N,OH,OW,channels]; parameters name.weight [channels,C/groups,KH,KW], name.bias. */
 tdo_node tdo_layer_conv(struct tdo_build *b, const char *name, tdo_node x, int64_t channels,
                         const struct tdo_layer_conv *spec);
@@ -86,6 +114,8 @@ tdo_node tdo_layer_conv(struct tdo_build *b, const char *name, tdo_node x, int64
 tdo_node tdo_layer_linear(struct tdo_build *b, const char *name, tdo_node x, int64_t out);
 /* Batch normalisation over all axes but the last, eps 1e-5; name.weight, bias, running_mean, _var. */
 tdo_node tdo_layer_batchnorm(struct tdo_build *b, const char *name, tdo_node x);
+/* The same without scale and shift; name.running_mean, _var. */
+tdo_node tdo_layer_batchnorm_plain(struct tdo_build *b, const char *name, tdo_node x);
 /* ReLU, unless a hook replaces it. */
 tdo_node tdo_layer_activation(struct tdo_build *b, tdo_node x);
 /* With the context's probability p an element becomes 0, else x / (1 - p); the mask belongs to the

@@ -177,7 +177,7 @@ static void truncated_normals(const struct tdo_stream *stream, int64_t count, fl
     }
 }
 
-/* Normal laws: mean 0, this deviation; 0 if the law is none. */
+/* Normal laws: their deviation; 0 if the law is none. */
 static double normal_deviation(const struct tdo_param *e)
 {
     switch (e->init) {
@@ -187,6 +187,9 @@ static double normal_deviation(const struct tdo_param *e)
         return sqrt(2 / (double)e->fan_in);
     case TDO_INIT_TRUNCATED:
         return 0.1;
+    case TDO_INIT_SMALL:
+    case TDO_INIT_NEAR_ONE:
+        return 0.02;
     default:
         return 0;
     }
@@ -202,7 +205,7 @@ static void start_normals(const struct tdo_param *e, const struct tdo_stream *st
         tdo_rng_normals(stream, &key, 0, e->count, v);
     }
     for (int64_t i = 0; i < e->count; i++) {
-        v[i] = (float)((double)v[i] * deviation);
+        v[i] = (float)((e->init == TDO_INIT_NEAR_ONE) + (double)v[i] * deviation);
     }
 }
 
@@ -230,12 +233,27 @@ static void start_values(const struct tdo_param *e, int64_t index, uint32_t seed
     case TDO_INIT_TENTH:
         shift = 0.1;
         break;
+    case TDO_INIT_VALUE:
+        shift = e->start;
+        break;
     default:
         break;
     }
     tdo_rng_uniforms(&stream, &key, 0, e->count, v);
     for (int64_t i = 0; i < e->count; i++) {
         v[i] = (float)(shift + scale * ((double)v[i] - 0.5));
+    }
+}
+
+void tdo_params_start_small(tdo_params *p)
+{
+    for (int64_t i = 0; i < p->entries; i++) {
+        struct tdo_param *e = &p->entry[i];
+        if (e->kind == TDO_PARAM_WEIGHT && !e->owner && e->shape.rank >= 2) {
+            e->init = TDO_INIT_SMALL;
+        } else if (e->norm && e->init == TDO_INIT_ONE) {
+            e->init = TDO_INIT_NEAR_ONE;
+        }
     }
 }
 
@@ -246,8 +264,9 @@ tdo_err tdo_params_init(tdo_params *p, uint32_t seed)
             TDO_TRY(tdo_memory_new(p->count[kind], &p->block[kind]));
         }
     }
-    for (int64_t i = 0; i < p->entries; i++) {
-        start_values(&p->entry[i], i, seed, tdo_params_values(p, i));
+    for (int64_t i = 0, drawn = 0; i < p->entries; i++) {
+        start_values(&p->entry[i], drawn, seed, tdo_params_values(p, i));
+        drawn += p->entry[i].init != TDO_INIT_VALUE;
     }
     return TDO_OK;
 }

@@ -21,7 +21,11 @@ enum tdo_init {
     TDO_INIT_KAIMING_NORMAL, /* N(0, 2/fan_out): He et al. 2015, section 2.2 */
     TDO_INIT_KAIMING_IN,     /* N(0, 2/fan_in): there, eq. 10 */
     TDO_INIT_TRUNCATED,      /* N(0, 0.01), drawn again beyond two deviations, 0.2 */
-    TDO_INIT_TENTH           /* 0.1 */
+    TDO_INIT_TENTH,          /* 0.1 */
+    TDO_INIT_SMALL,          /* N(0, 0.02^2) */
+    TDO_INIT_NEAR_ONE,       /* N(1, 0.02^2) */
+    TDO_INIT_VALUE           /* `start`; takes no number of its own, so that the others start as
+                                they would without it */
 };
 
 struct tdo_param {
@@ -32,6 +36,8 @@ struct tdo_param {
     bool norm;     /* scale or shift of a normalisation */
     bool no_decay; /* weight decay leaves it alone, whatever the optimiser's options say */
     int64_t fan_in, fan_out;
+    double start;          /* of TDO_INIT_VALUE */
+    const char *owner;     /* name of the defense whose it is, a constant; NULL: the model's */
     int64_t offset, count; /* floats, in the block of its kind */
 };
 
@@ -53,7 +59,13 @@ int64_t tdo_params_entries(const tdo_params *p);
 const struct tdo_param *tdo_params_at(const tdo_params *p, int64_t index);
 int64_t tdo_params_count(const tdo_params *p, enum tdo_param_kind kind); /* floats of a block */
 
-/* Give the values their memory and starting values; a function of (seed, index) alone. */
+/* Before there are values: the weights of convolutions and matrices will start with N(0, 0.02^2), the
+ * scales of normalisations with N(1, 0.02^2). What defenses own keeps its start.
+ * Source: Radford et al. 2016, section 4; the code of Liu et al. 2018. */
+void tdo_params_start_small(tdo_params *p);
+
+/* Give the values their memory and starting values; a function of (seed, index) alone, where the
+ * index leaves out entries with TDO_INIT_VALUE. */
 TDO_MUST tdo_err tdo_params_init(tdo_params *p, uint32_t seed);
 /* A block / the values of an entry; NULL before tdo_params_init. Borrowed. */
 float *tdo_params_block(const tdo_params *p, enum tdo_param_kind kind);

@@ -369,10 +369,34 @@ static tdo_err match_entry(const struct tdo_safetensors *f, const struct tdo_par
     return TDO_OK;
 }
 
-tdo_err tdo_safetensors_match(const tdo_safetensors *f, const tdo_params *p)
+/* Does the file lack all parameters of the defense that has this one? */
+static bool lacks_defense(const struct tdo_safetensors *f, const tdo_params *p,
+                          const struct tdo_param *e)
+{
+    bool found = !e->owner;
+    for (int64_t i = 0; i < tdo_params_entries(p) && !found; i++) {
+        const struct tdo_param *other = tdo_params_at(p, i);
+        found = other->owner && strcmp(other->owner, e->owner) == 0 &&
+                tdo_safetensors_find(f, other->name);
+    }
+    return !found;
+}
+
+/* May the file lack this parameter, and does it? */
+static bool is_fresh(const struct tdo_safetensors *f, const tdo_params *p,
+                     const struct tdo_param *e, enum tdo_safetensors_lack lack)
+{
+    return lack == TDO_LACK_DEFENSES && e->owner && lacks_defense(f, p, e);
+}
+
+tdo_err tdo_safetensors_match(const tdo_safetensors *f, const tdo_params *p,
+                              enum tdo_safetensors_lack lack)
 {
     for (int64_t i = 0; i < tdo_params_entries(p); i++) {
-        TDO_TRY(match_entry(f, tdo_params_at(p, i)));
+        const struct tdo_param *e = tdo_params_at(p, i);
+        if (!is_fresh(f, p, e, lack)) {
+            TDO_TRY(match_entry(f, e));
+        }
     }
     for (int64_t i = 0; i < f->tensors; i++) {
         const struct tdo_safetensors_tensor *t = &f->tensor[i];
@@ -399,13 +423,40 @@ static void take_values(const struct tdo_safetensors_tensor *t, float *to)
     }
 }
 
-tdo_err tdo_safetensors_fill(const tdo_safetensors *f, tdo_params *p)
+/* One line for the defense that entry `first` is the first of. */
+static void tell_fresh(const tdo_safetensors *f, const tdo_params *p, int64_t first)
 {
-    const int64_t skipped = f->tensors - tdo_params_entries(p);
-    TDO_TRY(tdo_safetensors_match(f, p));
+    const char *owner = tdo_params_at(p, first)->owner;
+    int64_t tensors = 0, numbers = 0;
     for (int64_t i = 0; i < tdo_params_entries(p); i++) {
-        take_values(tdo_safetensors_find(f, tdo_params_at(p, i)->name),
-                    tdo_params_values(p, i));
+        const struct tdo_param *e = tdo_params_at(p, i);
+        if (e->owner && strcmp(e->owner, owner) == 0) {
+            if (i < first) {
+                return; /* told already */
+            }
+            tensors++;
+            numbers += e->count;
+        }
+    }
+    tdo_log_root(TDO_LOG_INFO,
+                 "%s: %" PRId64 " parameters of %s (%" PRId64
+                 " numbers) are not in it and start afresh",
+                 f->path, tensors, owner, numbers);
+}
+
+tdo_err tdo_safetensors_fill(const tdo_safetensors *f, tdo_params *p,
+                             enum tdo_safetensors_lack lack)
+{
+    int64_t skipped = f->tensors;
+    TDO_TRY(tdo_safetensors_match(f, p, lack));
+    for (int64_t i = 0; i < tdo_params_entries(p); i++) {
+        const struct tdo_param *e = tdo_params_at(p, i);
+        if (is_fresh(f, p, e, lack)) {
+            tell_fresh(f, p, i);
+        } else {
+            take_values(tdo_safetensors_find(f, e->name), tdo_params_values(p, i));
+            skipped--;
+        }
     }
     if (skipped > 0) {
         tdo_log_root(TDO_LOG_INFO, "%s: %" PRId64 " integer tensors skipped", f->path, skipped);

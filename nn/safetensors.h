@@ -42,15 +42,22 @@ const struct tdo_safetensors_tensor *tdo_safetensors_at(const tdo_safetensors *f
 const struct tdo_safetensors_tensor *tdo_safetensors_find(const tdo_safetensors *f,
                                                           const char *name);
 
+/* Which parameters a file may lack: none, or, as training starts from it, those of a defense that it
+ * has none of. */
+enum tdo_safetensors_lack { TDO_LACK_NONE, TDO_LACK_DEFENSES };
+
 /* Would tdo_safetensors_fill work? Asks for names, shapes and types; p needs no values yet, so that
  * a network of absurd size is refused before it is given memory.
  * Errors: TDO_ERR_FORMAT naming file and tensor. */
-TDO_MUST tdo_err tdo_safetensors_match(const tdo_safetensors *f, const tdo_params *p);
+TDO_MUST tdo_err tdo_safetensors_match(const tdo_safetensors *f, const tdo_params *p,
+                                       enum tdo_safetensors_lack lack);
 
 /* Fill in the values of p, which must have its memory. Every entry of p must be in the file with
  * its shape, and every tensor of the file in p; integer tensors that p lacks (PyTorch counts
- * batches in them) are skipped, with one line for all; f16 and bf16 are widened.
+ * batches in them) are skipped, with one line for all; f16 and bf16 are widened. What the file may
+ * lack stays as it is, with a line for each defense.
  * Errors: those of tdo_safetensors_match; then p is as it was. */
-TDO_MUST tdo_err tdo_safetensors_fill(const tdo_safetensors *f, tdo_params *p);
+TDO_MUST tdo_err tdo_safetensors_fill(const tdo_safetensors *f, tdo_params *p,
+                                      enum tdo_safetensors_lack lack);
 
 #endif

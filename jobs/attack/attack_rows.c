@@ -37,8 +37,7 @@ static tdo_err make_judge(const struct tdo_attacking *a, const struct tdo_attack
                         "craft.store: %s.units = input: %s: craft.store = none expected",
                         use->key, where);
     }
-    const int draws = (int)tdo_config_int(a->job->config, "target.draws");
-    return tdo_judge_new(n, like, draws, &row->judge);
+    return tdo_judge_new(n, like, &a->voting, &row->judge);
 }
 
 static tdo_err make_target(struct tdo_attacking *a, const struct tdo_attack_use *use,

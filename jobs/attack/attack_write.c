@@ -111,6 +111,19 @@ static tdo_err describe_eps_ref(const struct tdo_attacking *a, tdo_json *about)
     return TDO_OK;
 }
 
+/* How the judge hears a random target. */
+static tdo_err describe_vote(const struct tdo_attacking *a, tdo_json *about)
+{
+    tdo_json *vote = NULL;
+    if (!a->voting.random) {
+        return TDO_OK;
+    }
+    TDO_TRY(tdo_json_object(&vote));
+    tdo_voting_describe(&a->voting, vote);
+    tdo_json_set(about, "vote", &vote);
+    return TDO_OK;
+}
+
 tdo_err tdo_attack_describe(struct tdo_attacking *a)
 {
     uint64_t network = 0;
@@ -124,6 +137,7 @@ tdo_err tdo_attack_describe(struct tdo_attacking *a)
     tdo_json_set_real(j, "sigma", a->here.front.sigma);
     tdo_json_set_int(j, "levels", a->here.front.levels);
     tdo_json_set_bool(j, "noise", a->here.front.noise);
+    TDO_GOTO(describe_vote(a, j));
     tdo_json_set_hash(j, "data", a->images.hash);
     tdo_json_set_text(j, "split", tdo_dataset_split_name(a->images.split));
     tdo_json_set_int(j, "skip", a->images.skip);
@@ -168,7 +182,7 @@ static tdo_err context_json(struct tdo_attacking *a, tdo_json *j)
         tdo_json_set_hash(j, key, hash[1]);
     }
     tdo_json_set_int(j, "seed", tdo_config_int(a->job->config, "run.seed"));
-    tdo_json_set_int(j, "draws", tdo_config_int(a->job->config, "target.draws"));
+    tdo_voting_describe(&a->voting, j);
     tdo_json_set_int(j, "store", (int64_t)a->store);
     tdo_json_set_real(j, "eps_ref", a->accuracy);
     tdo_json_set_int(j, "bisections", a->bisections);

@@ -44,6 +44,7 @@ struct tdo_attacking {
     tdo_dataset *data;
     struct tdo_images images;
     struct tdo_network net;
+    struct tdo_voting voting;
     struct tdo_ensemble here;
     tdo_judge *judge;
     struct tdo_attack_use *use; /* [rows] */

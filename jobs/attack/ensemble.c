@@ -8,12 +8,15 @@
 #include "jobs/job.h"
 #include "nn/base/file.h"
 
-tdo_err tdo_front_read(const tdo_config *c, struct tdo_front *out)
+tdo_err tdo_front_read(const tdo_config *c, const struct tdo_voting *voting,
+                       struct tdo_front *out)
 {
     *out = (struct tdo_front){.levels = tdo_config_int(c, "target.levels"),
-                              .sigma = tdo_config_real(c, "target.sigma"),
-                              .noise = tdo_config_bool(c, "target.noise"),
-                              .seed = (uint32_t)tdo_config_int(c, "run.seed")};
+                              .sigma = voting->noise.sigma,
+                              .noise = !voting->quiet,
+                              .seed = voting->noise.stream.seed,
+                              .scales = voting->noise.scales};
+    memcpy(out->scale, voting->noise.scale, sizeof out->scale);
     if (out->levels == 1) {
         return TDO_FAIL(
             TDO_ERR_CONFIG,
@@ -98,10 +101,14 @@ tdo_err tdo_ensemble_hash(const struct tdo_ensemble *e, uint64_t *hash)
 
 static tdo_node front(const struct tdo_front *f, tdo_graph *g, tdo_node pixels, tdo_node keys)
 {
-    const struct tdo_noise noise = {
-        .law = TDO_NOISE_REAL,
-        .sigma = f->sigma,
-        .stream = {.seed = f->seed, .purpose = TDO_PURPOSE_ATTACK_DRAW}};
+    struct tdo_noise noise = {.law = TDO_NOISE_REAL,
+                              .sigma = f->sigma,
+                              .stream = {.seed = f->seed, .purpose = TDO_PURPOSE_ATTACK_DRAW},
+                              .scales = f->scales};
+    memcpy(noise.scale, f->scale, sizeof noise.scale);
+    if (f->augment) {
+        pixels = tdo_defense_augment(f->augment, g, pixels, false, keys);
+    }
     if (f->levels > 0) {
         pixels = tdo_target_quantise(g, pixels, f->levels);
     }
@@ -125,6 +132,7 @@ static void build_members(struct tdo_ensemble *e, tdo_graph *g, part_fn *part, t
         *b = tdo_network_build_context(e->member[i], g, TDO_NORM_RUNNING);
         b->keys = keys;
         b->noise = e->front.noise;
+        b->shared = b->shared || e->front.shared;
         b->first_param = first;
         logits[i] = part(e->member[i], b, x);
         if (b->auxiliary != TDO_NONE) {
@@ -180,7 +188,7 @@ static const float *param(const void *self, int64_t index)
 static bool has_front(const struct tdo_ensemble *e)
 {
     const struct tdo_defenses *d = &e->member[0]->defenses;
-    bool found = e->front.levels > 0 || e->front.sigma > 0;
+    bool found = e->front.augment || e->front.levels > 0 || e->front.sigma > 0;
     for (int i = 0; i < d->count; i++) {
         found = found || d->use[i].row->preprocess;
     }

@@ -7,14 +7,19 @@
  *
  * All members stand in one graph; the numbers of their parameters follow each other. */
 #include "attacks/target.h"
-#include "jobs/network.h"
+#include "jobs/voting.h"
 
 /* What stands in front of a network. */
 struct tdo_front {
+    const struct tdo_defenses
+        *augment;   /* rows of a training that augment, first of all; NULL: none */
     int64_t levels; /* pixels are rounded to so many levels, 0: not at all */
     double sigma;   /* Gaussian noise on pixels, 0: none */
     bool noise;     /* are noise layers inside the networks active? */
+    bool shared;    /* one draw of random weights for all samples of a question, of one draw */
     uint32_t seed;  /* of the noise on pixels */
+    int scales;     /* sigma in units of the data's deviations: struct tdo_noise */
+    double scale[16];
 };
 
 struct tdo_ensemble {
@@ -24,8 +29,10 @@ struct tdo_ensemble {
     struct tdo_front front;
 };
 
-/* The front as target.* of a config says it. Errors: TDO_ERR_CONFIG naming the key. */
-TDO_MUST tdo_err tdo_front_read(const tdo_config *c, struct tdo_front *out);
+/* The front as target.* of a config says it, and that of a network that votes. Errors:
+ * TDO_ERR_CONFIG naming the key. */
+TDO_MUST tdo_err tdo_front_read(const tdo_config *c, const struct tdo_voting *voting,
+                                struct tdo_front *out);
 
 /* One network, borrowed. */
 struct tdo_ensemble tdo_ensemble_one(struct tdo_network *n, const struct tdo_front *front);

@@ -2,11 +2,12 @@
 #define TDO_JOBS_JUDGE_H
 /* The judge: what a target says of points, with noise that no attack has seen.
  *
- * A target that draws is asked many times about a point, each time with fresh noise; each draw is a
- * vote, and the class with the most votes (the lowest of equals) is the answer. How many draws were
- * wrong tells the probability of a wrong answer, with an exact binomial interval
+ * A target that draws is asked many times about a point, each time with fresh noise; the rule of
+ * voting.h makes one answer of the draws. How many of them were wrong, each for itself, tells the
+ * probability of a wrong answer of one draw, with an exact binomial interval
  * (jobs/outcomes/robustness.h). */
 #include "attacks/target.h"
+#include "jobs/voting.h"
 
 typedef struct tdo_judge tdo_judge;
 
@@ -16,11 +17,11 @@ struct tdo_verdict_draws {
 };
 
 /* It judges pixels; behind an input layer that mixes pixels (n->mixed) points in like->units.
- * draws: of a random target; any other is asked once. Errors: those of tdo_target_new.
+ * how: rule and draws of a random target; any other is asked once. Errors: those of tdo_target_new.
  * Ranks: not collective. Owner: caller, tdo_judge_free; what stands behind n is borrowed. */
 TDO_MUST tdo_err tdo_judge_new(const struct tdo_target_network *n,
-                               const struct tdo_target_options *like, int draws,
-                               tdo_judge **out);
+                               const struct tdo_target_options *like,
+                               const struct tdo_voting *how, tdo_judge **out);
 void tdo_judge_free(tdo_judge **j);
 
 /* The target that is asked. Borrowed. */

@@ -15,6 +15,7 @@
 #include "jobs/images.h"
 #include "jobs/outcomes/outcomes.h"
 #include "jobs/run.h"
+#include "jobs/voting.h"
 
 enum tdo_evaluate_part {
     TDO_EVALUATE_CLEAN,
@@ -33,7 +34,9 @@ struct tdo_evaluating {
     tdo_dataset *data;
     struct tdo_images images;
     struct tdo_network net;
+    struct tdo_voting voting;     /* how it answers, if it is random */
     uint64_t network;             /* its hash */
+    uint64_t context;             /* what recorded answers must match */
     struct tdo_outcomes outcomes; /* where the tables or distances are to be made */
 };
 

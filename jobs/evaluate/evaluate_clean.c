@@ -1,11 +1,18 @@
 /* Accuracy and loss on clean images, over all ranks: evaluate.tsv, a line for each class and one for
  * all, and evaluate.json, the numbers of the whole.
  *
- * No noise is added and no vote is taken: one forward pass an image. Both files have the same bytes
- * for any number of ranks and any batch. */
+ * A network that is not random is asked once about an image. One that is, or that has noise in front
+ * of it, is asked vote.draws times and answers by vote.rule (jobs/voting.h). Its accuracy comes with
+ * two intervals of 95 %, exact for draws that belong to an image: `lower` and `upper` hold what the
+ * vote's accuracy on these images is on average over all noise; `draw_lower` and `draw_upper` the
+ * same of a single draw, `draw_accuracy`. Answers are kept in run.dir/evaluate as they are made, so a
+ * job that was killed goes on. Both files have the same bytes for any number of ranks and
+ * any batch. */
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
+#include "defenses/statistics.h"
 #include "jobs/evaluate/evaluate.h"
 #include "jobs/forward.h"
 #include "jobs/page.h"
@@ -13,6 +20,8 @@
 #include "nn/base/log.h"
 
 enum { MOST_LINES = 20 }; /* classes that are printed for people */
+
+static const double one_sided = 0.025; /* alpha on each side of an interval of 95 % */
 
 /* ---- what is there already ------------------------------------------------------------------------ */
 
@@ -25,17 +34,23 @@ static void describe(const struct tdo_evaluating *e, tdo_json *j)
     tdo_json_set_text(j, "precision", tdo_network_precision(&e->net));
     tdo_json_set_int(j, "skip", e->images.skip);
     tdo_json_set_int(j, "images", e->images.count);
+    tdo_voting_describe(&e->voting, j);
 }
 
-/* Does `there` have the key with the value that `here` has? A text or an integer. */
+/* Does `there` have the key with the value that `here` has? A text, an integer or a real. */
 static bool agrees(const tdo_json *there, const tdo_json *here, const char *key)
 {
     const char *a = NULL, *b = NULL;
     int64_t x = 0, y = 0;
+    double u = 0, v = 0;
     if (tdo_json_get_text(here, key, &a)) {
         return tdo_json_get_text(there, key, &b) && strcmp(a, b) == 0;
     }
-    return tdo_json_get_int(here, key, &x) && tdo_json_get_int(there, key, &y) && x == y;
+    if (tdo_json_get_int(here, key, &x)) {
+        return tdo_json_get_int(there, key, &y) && x == y;
+    }
+    return tdo_json_get_real(here, key, &u) && tdo_json_get_real(there, key, &v) &&
+           fabs(u - v) <= 1e-12 * fabs(u);
 }
 
 tdo_err tdo_evaluate_check_clean(const struct tdo_evaluating *e)
@@ -51,11 +66,18 @@ tdo_err tdo_evaluate_check_clean(const struct tdo_evaluating *e)
     TDO_GOTO(tdo_json_object(&here));
     describe(e, here);
     TDO_GOTO(tdo_json_check(here));
+    if (tdo_json_has(there, "draws") != tdo_json_has(here, "draws") ||
+        tdo_json_has(there, "noise") != tdo_json_has(here, "noise")) {
+        TDO_GOTO(TDO_FAIL(TDO_ERR_CONFIG,
+                          "%s is about a network that votes otherwise (vote.*); choose another "
+                          "run.dir, or remove evaluate.tsv and the folder evaluate there",
+                          path));
+    }
     for (int64_t i = 0; tdo_json_key(here, i, &key); i++) {
         if (!agrees(there, here, key)) {
             TDO_GOTO(TDO_FAIL(TDO_ERR_CONFIG,
                               "%s has another \"%s\" than this evaluation; choose another "
-                              "run.dir, or remove evaluate.tsv there",
+                              "run.dir, or remove evaluate.tsv and the folder evaluate there",
                               path, key));
         }
     }
@@ -96,6 +118,35 @@ static void write_table(FILE *to, const struct tdo_score *s)
     write_line(to, "total", &all, top5);
 }
 
+/* What is known of the accuracy of a random network. */
+struct known {
+    double lower, upper, draw, draw_lower, draw_upper;
+};
+
+static tdo_err know(const struct tdo_score *s, struct known *k)
+{
+    const int64_t draws = s->rows * s->draws;
+    k->draw = (double)s->hits / (double)draws;
+    TDO_TRY(tdo_statistics_mean_interval(s->correct, s->rows, one_sided, &k->lower, &k->upper));
+    return tdo_statistics_mean_interval(s->hits, draws, one_sided, &k->draw_lower,
+                                        &k->draw_upper);
+}
+
+static tdo_err set_known(tdo_json *j, const struct tdo_score *s)
+{
+    struct known k;
+    if (s->draws == 0) {
+        return TDO_OK;
+    }
+    TDO_TRY(know(s, &k));
+    tdo_json_set_real(j, "lower", k.lower);
+    tdo_json_set_real(j, "upper", k.upper);
+    tdo_json_set_real(j, "draw_accuracy", k.draw);
+    tdo_json_set_real(j, "draw_lower", k.draw_lower);
+    tdo_json_set_real(j, "draw_upper", k.draw_upper);
+    return TDO_OK;
+}
+
 static tdo_err write_summary(const struct tdo_evaluating *e, const struct tdo_score *s)
 {
     char path[1024], *text = NULL;
@@ -106,10 +157,13 @@ static tdo_err write_summary(const struct tdo_evaluating *e, const struct tdo_sc
     tdo_json_set_int(j, "classes", s->classes);
     tdo_json_set_int(j, "correct", s->correct);
     tdo_json_set_real(j, "accuracy", (double)s->correct / (double)s->rows);
+    TDO_GOTO(set_known(j, s));
     if (s->classes > 5) {
         tdo_json_set_int(j, "top5", s->top5);
     }
-    tdo_json_set_real(j, "loss", s->loss);
+    if (!isnan(s->loss)) {
+        tdo_json_set_real(j, "loss", s->loss);
+    }
     TDO_GOTO(tdo_json_text(j, 2, &text));
     TDO_GOTO(tdo_run_path(&e->run, "evaluate.json", path, sizeof path));
     err = tdo_file_write(path, text, (int64_t)strlen(text));
@@ -124,15 +178,22 @@ static double percent(int64_t part, int64_t whole)
     return 100.0 * (double)part / (double)whole;
 }
 
-static void print_score(const struct tdo_score *s)
+static tdo_err print_known(const struct tdo_score *s)
 {
-    printf("accuracy  %6.2f %%  (%" PRId64 " of %" PRId64 ")\n", percent(s->correct, s->rows),
-           s->correct, s->rows);
-    if (s->classes > 5) {
-        printf("top 5     %6.2f %%  (%" PRId64 " of %" PRId64 ")\n", percent(s->top5, s->rows),
-               s->top5, s->rows);
+    struct known k;
+    if (s->draws == 0) {
+        return TDO_OK;
     }
-    printf("loss      %8.4f  (mean cross entropy)\n", s->loss);
+    TDO_TRY(know(s, &k));
+    printf("          over all noise %.2f to %.2f %% with 95 %% confidence\n", 100 * k.lower,
+           100 * k.upper);
+    printf("one draw  %6.2f %%  (%.2f to %.2f with 95 %% confidence)\n", 100 * k.draw,
+           100 * k.draw_lower, 100 * k.draw_upper);
+    return TDO_OK;
+}
+
+static void print_classes(const struct tdo_score *s)
+{
     if (s->classes > MOST_LINES) {
         printf("(the %d classes one by one: evaluate.tsv)\n", s->classes);
         return;
@@ -149,6 +210,22 @@ static void print_score(const struct tdo_score *s)
     }
 }
 
+static tdo_err print_score(const struct tdo_score *s)
+{
+    printf("accuracy  %6.2f %%  (%" PRId64 " of %" PRId64 ")\n", percent(s->correct, s->rows),
+           s->correct, s->rows);
+    TDO_TRY(print_known(s));
+    if (s->classes > 5) {
+        printf("top 5     %6.2f %%  (%" PRId64 " of %" PRId64 ")\n", percent(s->top5, s->rows),
+               s->top5, s->rows);
+    }
+    if (!isnan(s->loss)) {
+        printf("loss      %8.4f  (mean cross entropy)\n", s->loss);
+    }
+    print_classes(s);
+    return TDO_OK;
+}
+
 /* The table comes last: it says that the part is done. Root only. */
 static tdo_err write_results(const struct tdo_evaluating *e, const struct tdo_score *s)
 {
@@ -157,8 +234,18 @@ static tdo_err write_results(const struct tdo_evaluating *e, const struct tdo_sc
     TDO_TRY(tdo_page_open(&page));
     write_table(page.to, s);
     TDO_TRY(tdo_page_save(&page, &e->run, "evaluate.tsv", TDO_OK));
-    print_score(s);
-    return TDO_OK;
+    return print_score(s);
+}
+
+/* The directory of the ledger, where one is kept. Collective. */
+static tdo_err make_dir(const struct tdo_evaluating *e, char *dir, size_t size)
+{
+    const bool root = tdo_comm_rank(e->run.comm) == 0;
+    tdo_err err = tdo_run_path(&e->run, "evaluate", dir, size);
+    if (err == TDO_OK && root && e->voting.random) {
+        err = tdo_file_make_dir(dir);
+    }
+    return tdo_comm_agree(e->run.comm, err);
 }
 
 tdo_err tdo_evaluate_clean(struct tdo_evaluating *e)
@@ -167,12 +254,16 @@ tdo_err tdo_evaluate_clean(struct tdo_evaluating *e)
     tdo_forward *f = NULL;
     struct tdo_score *s = NULL;
     struct tdo_progress progress;
-    tdo_err err = tdo_forward_new(&e->net, e->images.u8,
-                                  tdo_config_int(e->job->config, "evaluate.batch"), &f);
+    const int64_t most = tdo_config_int(e->job->config, "evaluate.batch");
+    const int64_t batch = tdo_forward_fit(comm, &e->images, most);
+    char dir[1024];
+    const struct tdo_forward_ledger where = {.dir = dir, .context = e->context};
+    TDO_TRY(make_dir(e, dir, sizeof dir));
+    tdo_err err = tdo_forward_new_voting(&e->net, e->images.u8, batch, &e->voting, &f);
     TDO_GOTO(tdo_comm_agree(comm, err));
     tdo_progress_start(&progress, "evaluate", "images", e->images.count, 0);
     tdo_forward_show(f, &progress);
-    TDO_GOTO(tdo_forward_score(comm, f, &e->images, &s));
+    TDO_GOTO(tdo_forward_score(comm, f, &e->images, &where, &s));
     tdo_run_note(&e->run, "images_per_second",
                  (double)e->images.count / (tdo_log_now() - progress.started));
     tdo_progress_end(&progress, e->images.count, NULL);

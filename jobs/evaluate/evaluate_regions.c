@@ -2,10 +2,9 @@
  * training points, regions_points.tsv. The job `report` draws both.
  *
  * The points lie in the middle of the squares of a grid over [0,1]x[0,1], x fastest; the network is
- * run as on any image, without added noise, and the table has the same bytes for any number of ranks
+ * run as on any image, and votes if it is random (jobs/voting.h); the table has the same bytes for any number of ranks
  * and any batch. Source of the picture: Zantedeschi et al. 2017, figure 2. */
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 
 #include "jobs/evaluate/distance.h"
@@ -19,7 +18,7 @@ enum { MOST_POINTS = 500 };
 /* Of one point of the grid. */
 struct says {
     int64_t predict;
-    double confidence; /* softmax output of the predicted class */
+    double confidence; /* softmax output of the predicted class, or its share of the vote */
 };
 
 /* ---- the grid as images --------------------------------------------------------------------------- */
@@ -63,7 +62,7 @@ static tdo_err take(void *user, const struct tdo_forward_row *r)
 {
     struct says *to = (struct says *)user + r->image;
     const int best = tdo_forward_predict(r);
-    *to = (struct says){.predict = best, .confidence = exp(-tdo_forward_loss(r, best))};
+    *to = (struct says){.predict = best, .confidence = tdo_forward_share(r, best)};
     return TDO_OK;
 }
 
@@ -124,7 +123,8 @@ static tdo_err open_forward(struct tdo_evaluating *e, tdo_forward **f)
                         "%" PRId64 "x%" PRId64 "x%" PRId64,
                         im->height, im->width, im->channels);
     }
-    return tdo_forward_new(&e->net, false, tdo_config_int(e->job->config, "evaluate.batch"), f);
+    return tdo_forward_new_voting(
+        &e->net, false, tdo_config_int(e->job->config, "evaluate.batch"), &e->voting, f);
 }
 
 tdo_err tdo_evaluate_regions(struct tdo_evaluating *e)

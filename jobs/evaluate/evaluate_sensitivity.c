@@ -62,8 +62,9 @@ static tdo_err make_room(const struct tdo_images *im, int64_t batch, struct aski
 static tdo_err open_target(struct tdo_evaluating *e, struct asking *a)
 {
     const int64_t batch = tdo_config_int(e->job->config, "evaluate.batch");
-    const struct tdo_front front = {
-        .noise = true, .seed = (uint32_t)tdo_config_int(e->job->config, "run.seed")};
+    const struct tdo_front front = {.noise = !e->voting.quiet,
+                                    .seed =
+                                        (uint32_t)tdo_config_int(e->job->config, "run.seed")};
     const struct tdo_target_options o = {
         .batch = batch, .draws = 1, .redraw = TDO_REDRAW_ATTACK, .units = TDO_UNITS_PIXEL};
     if (e->net.bf16) {

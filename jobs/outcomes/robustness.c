@@ -96,22 +96,6 @@ static void measure_ratios(const struct tdo_outcome *o, struct tdo_robustness_ro
 
 /* ---- random targets ------------------------------------------------------------------------------- */
 
-/* An interval for the mean of the images' own probabilities to be right, from all draws together.
- *
- * The number of right draws is a sum of independent Bernoullis with different probabilities. Its
- * tail up to k is no larger than that of the binomial with the same mean np if k <= np - 1, and so
- * from above (Hoeffding 1956, theorem 4). So a Clopper-Pearson bound holds, moved out to one draw
- * from what was seen where it is nearer. */
-static tdo_err bound(int64_t right, int64_t draws, struct tdo_robustness_row *row)
-{
-    const double n = (double)draws;
-    TDO_TRY(tdo_statistics_lower_bound(right, draws, one_sided, &row->lower));
-    TDO_TRY(tdo_statistics_upper_bound(right, draws, one_sided, &row->upper));
-    row->lower = fmax(0, fmin(row->lower, (double)(right - 1) / n));
-    row->upper = fmin(1, fmax(row->upper, (double)(right + 1) / n));
-    return TDO_OK;
-}
-
 static tdo_err measure_draws(const struct tdo_outcome *o, struct tdo_robustness_row *row)
 {
     int64_t right = 0, draws = 0;
@@ -125,7 +109,10 @@ static tdo_err measure_draws(const struct tdo_outcome *o, struct tdo_robustness_
     }
     row->expected /= (double)row->images;
     row->lower = row->upper = nothing;
-    return row->random && even ? bound(right, draws, row) : TDO_OK;
+    if (!row->random || !even) {
+        return TDO_OK;
+    }
+    return tdo_statistics_mean_interval(right, draws, one_sided, &row->lower, &row->upper);
 }
 
 /* ---- rows ----------------------------------------------------------------------------------------- */
@@ -194,6 +181,7 @@ tdo_err tdo_robustness_new(const struct tdo_outcomes *o, struct tdo_robustness *
     r->attacks = o->attacks;
     TDO_GOTO(make_rows(o, r));
     find_worst(o, r);
+    TDO_GOTO(tdo_robustness_masking(o, r));
     TDO_GOTO(tdo_robustness_curves(o, r));
     *out = r;
     r = NULL;
@@ -210,6 +198,7 @@ void tdo_robustness_free(struct tdo_robustness **robustness)
             tdo_memory_free(&r->curve[c].at);
         }
         tdo_memory_free(&r->curve);
+        tdo_memory_free(&r->mask);
         tdo_memory_free(&r->row);
         tdo_memory_free(robustness);
     }

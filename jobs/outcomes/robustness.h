@@ -58,12 +58,20 @@ struct tdo_robustness_curve {
     struct tdo_robustness_point *at; /* by rising eps, the first at 0: clean images */
 };
 
+/* A black-box attack that leaves fewer images right than every white-box one that may go as far. */
+struct tdo_robustness_mask {
+    int black, white; /* attacks; white: the best of those */
+    int64_t right;    /* what that one leaves, within the reach of `black` */
+};
+
 struct tdo_robustness {
     int64_t images;
     int64_t clean, worst; /* right clean in every attack's eyes; right in the worst case */
     int attacks, curves;
     struct tdo_robustness_row *row;     /* [attacks] */
     struct tdo_robustness_curve *curve; /* [curves] */
+    int masks;
+    struct tdo_robustness_mask *mask; /* [masks], in the order of the attacks */
 };
 
 /* All of it. Curves come norm by norm: its attacks, then the worst case if there are several; attacks
@@ -80,6 +88,15 @@ TDO_MUST tdo_err tdo_robustness_within(const struct tdo_outcomes *o, int a, enum
 
 /* The curves alone, appended to r, whose rows are there. Errors: TDO_ERR_MEMORY. */
 TDO_MUST tdo_err tdo_robustness_curves(const struct tdo_outcomes *o, struct tdo_robustness *r);
+
+/* The masks alone, into r, whose rows are there. Black-box: a row of attacks.def that needs no
+ * gradients, but for `clean`; or one whose gradients are those of other models. One that names no norm
+ * reaches as far as it went, and has to do better in every norm. Errors: TDO_ERR_MEMORY. */
+TDO_MUST tdo_err tdo_robustness_masking(const struct tdo_outcomes *o, struct tdo_robustness *r);
+
+/* What r->mask[mask] means, in words, without an end; black, white: how to call the attacks. */
+void tdo_robustness_say_mask(FILE *to, const struct tdo_robustness *r, int mask,
+                             const char *black, const char *white);
 
 /* robustness.tsv: a line for each attack, then `worst`. curve.tsv: a line for each point. */
 void tdo_robustness_write_rows(FILE *to, const struct tdo_robustness *r);

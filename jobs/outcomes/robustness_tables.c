@@ -180,4 +180,9 @@ void tdo_robustness_print(FILE *to, const struct tdo_robustness *r)
     snprintf(counts, sizeof counts, "(%" PRId64 " of %" PRId64 ")", r->worst, r->images);
     print_name(to, worst, width);
     fprintf(to, "  %6.2f %%  %s\n", percent(r->worst, r->images), counts);
+    for (int k = 0; k < r->masks; k++) {
+        tdo_robustness_say_mask(to, r, k, r->row[r->mask[k].black].attack.title,
+                                r->row[r->mask[k].white].attack.title);
+        fputc('\n', to);
+    }
 }

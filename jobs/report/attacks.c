@@ -88,6 +88,21 @@ static void add_worst(tdo_table *t, const char *run, const struct tdo_robustness
     }
 }
 
+/* A sentence for each black-box attack that beats the white-box ones. */
+static void say_masks(struct tdo_report *r)
+{
+    for (int k = 0; k < r->runs; k++) {
+        const struct tdo_results *run = &r->run[k];
+        const struct tdo_robustness *b = run->robustness;
+        for (int i = 0; b && i < b->masks; i++) {
+            fprintf(r->page, "\n%s: ", run->name);
+            tdo_robustness_say_mask(r->page, b, i, run->label[b->mask[i].black],
+                                    run->label[b->mask[i].white]);
+            fprintf(r->page, ".\n");
+        }
+    }
+}
+
 static tdo_err accuracy(struct tdo_report *r)
 {
     static const char *const text[] = {"run", "attack", "norm", NULL};
@@ -119,6 +134,7 @@ static tdo_err accuracy(struct tdo_report *r)
         fprintf(r->page, "Expected: mean accuracy over the network's own randomness, with an "
                          "interval of 95 %%.\n");
     }
+    say_masks(r);
     fputc('\n', r->page);
     return err;
 }

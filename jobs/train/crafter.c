@@ -11,14 +11,38 @@ struct tdo_crafter {
     int targets;
     bool self; /* is the first of them the network that is trained? */
     /* Of the defense that asks: see its options. */
-    double share, eps_from, warmup;
-    bool drawn; /* is a step attacked with probability share? */
+    double share, eps_from, warmup, eps_warmup;
+    bool drawn;    /* is a step attacked with probability share? */
+    bool smoothed; /* does the attack see the noise of the training step? */
     uint32_t seed;
     float *x, *found; /* [rows,P] in the target's units */
     int32_t *aim, *reach;
     bool *done;
     uint64_t *queries, *gradients;
 };
+
+/* Attack and loss of a smoothed row have one set of draws. */
+static tdo_err share_draws(const tdo_config *c, const struct tdo_defense_use *asks,
+                           struct tdo_attack_use *use)
+{
+    const int draws = (int)tdo_defense_value(asks, "draws", 1);
+    static const char *const mine[] = {"draws", "redraw"};
+    const bool same[] = {use->target.draws == draws, use->target.redraw == TDO_REDRAW_ATTACK};
+    for (int i = 0; i < 2; i++) {
+        char key[96];
+        snprintf(key, sizeof key, "%s.%s", use->key, mine[i]);
+        if (tdo_attack_has(use, mine[i]) && tdo_config_given(c, key) && !same[i]) {
+            return TDO_FAIL(TDO_ERR_CONFIG,
+                            "%s: defense.%d (%s) has draws = %d of the noise for all steps of "
+                            "the attack and for the loss; leave it out",
+                            key, asks->index, asks->row->name, draws);
+        }
+    }
+    use->target.draws = draws;
+    use->target.redraw = TDO_REDRAW_ATTACK;
+    use->target.purpose = 0; /* the streams' own, as in the loss */
+    return TDO_OK;
+}
 
 tdo_err tdo_crafter_read(const tdo_config *c, const struct tdo_network *n,
                          struct tdo_attack_use *out, bool *wanted)
@@ -51,13 +75,15 @@ tdo_err tdo_crafter_read(const tdo_config *c, const struct tdo_network *n,
                         "set expected",
                         key);
     }
-    return TDO_OK;
+    return asks->row->smoothed ? share_draws(c, asks, out) : TDO_OK;
 }
 
 /* One more network that may be attacked. */
 static tdo_err add_target(tdo_crafter *c, struct tdo_network *n, int64_t rows)
 {
-    const struct tdo_front front = {.noise = true};
+    const struct tdo_front front = {.augment = c->smoothed ? &n->defenses : NULL,
+                                    .noise = true,
+                                    .shared = c->use.target.draws == 1};
     struct tdo_ensemble *e = &c->network[c->targets];
     tdo_target **t = &c->target[c->targets++];
     *e = tdo_ensemble_one(n, &front);
@@ -100,6 +126,8 @@ tdo_err tdo_crafter_new(struct tdo_network *n, const struct tdo_ensemble *source
     c->drawn = tdo_defense_value(asks, "mix", 0) != 0;
     c->eps_from = tdo_defense_value(asks, "eps_from", 0);
     c->warmup = tdo_defense_value(asks, "warmup", 0);
+    c->eps_warmup = tdo_defense_value(asks, "eps_warmup", 0);
+    c->smoothed = asks->row->smoothed;
     c->seed = use->seed;
     tdo_err err = make(c, n, sources, rows);
     if (err != TDO_OK) {
@@ -154,6 +182,15 @@ int tdo_crafter_source(const tdo_crafter *c, uint32_t step)
     return choose_target(c, u) - c->self;
 }
 
+/* What is measured as eps is: lengths of steps, a first norm. */
+static void scale_value(struct tdo_attack_use *use, const char *key, double by)
+{
+    const int at = tdo_option_at(use->row->options, key);
+    if (at >= 0) {
+        use->value[at] *= by;
+    }
+}
+
 /* The attack of this step: its eps, its randomness. False: it is not attacked. */
 static bool choose_attack(const tdo_crafter *c, const struct tdo_crafter_rows *rows,
                           const float u[4], struct tdo_attack_use *use)
@@ -162,6 +199,12 @@ static bool choose_attack(const tdo_crafter *c, const struct tdo_crafter_rows *r
     *use = c->use;
     use->moment = rows->step;
     use->threat.eps = c->eps_from > 0 ? c->eps_from + (double)u[1] * (eps - c->eps_from) : eps;
+    if (rows->epochs + 1 < c->eps_warmup) {
+        const double part = (rows->epochs + 1) / c->eps_warmup;
+        use->threat.eps *= part;
+        scale_value(use, "step", part);
+        scale_value(use, "init_norm", part);
+    }
     return rows->count > 0 && rows->epochs >= c->warmup &&
            !(c->drawn && (double)u[0] >= c->share);
 }

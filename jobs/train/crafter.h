@@ -12,7 +12,8 @@
 typedef struct tdo_crafter tdo_crafter;
 
 /* The attack that a network's defenses ask for: of the list `inner` of a config. *wanted is false
- * where no row trains on one. Errors: TDO_ERR_CONFIG naming the key. */
+ * where no row trains on one. Of a row that is `smoothed` it has the draws of that row, which stay
+ * the same in all its steps. Errors: TDO_ERR_CONFIG naming the key. */
 TDO_MUST tdo_err tdo_crafter_read(const tdo_config *c, const struct tdo_network *n,
                                   struct tdo_attack_use *out, bool *wanted);
 

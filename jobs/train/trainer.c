@@ -35,7 +35,8 @@ struct tdo_trainer {
     tdo_gradients *gradients;
     int64_t rows_per_shard, pixels;
     tdo_node raw, labels, weights;
-    tdo_node keys[TDO_DEFENSE_DRAWS]; /* of each draw; TDO_NONE: not asked for */
+    tdo_node keys[TDO_DEFENSE_DRAWS];        /* of each draw; TDO_NONE: not asked for */
+    tdo_node weight_keys[TDO_DEFENSE_DRAWS]; /* [1] the same for random weights, one a shard */
     tdo_node attacked; /* pixels that the inner attack made; TDO_NONE without one */
     tdo_crafter *crafter;
     int32_t *label; /* [rows_per_shard] as the attack wants them */
@@ -75,6 +76,16 @@ static tdo_node keys_of(tdo_trainer *t, int draw)
     return t->keys[draw];
 }
 
+static tdo_node weight_keys_of(tdo_trainer *t, int draw)
+{
+    if (t->weight_keys[draw] == TDO_NONE) {
+        char name[32];
+        snprintf(name, sizeof name, "weight_keys_%d", draw);
+        t->weight_keys[draw] = tdo_op_key(t->g, name, 1);
+    }
+    return t->weight_keys[draw];
+}
+
 static tdo_node draw(void *self, bool attacked, int i)
 {
     tdo_trainer *t = ((struct forwards *)self)->t;
@@ -99,6 +110,8 @@ static tdo_node forward_draw(void *self, tdo_node pixels, int i)
                                     t->o.optim.fixed_norms ? TDO_NORM_RUNNING : TDO_NORM_BATCH);
     (*b)->row_weights = t->weights;
     (*b)->keys = keys_of(t, i);
+    (*b)->shared = true;
+    (*b)->weight_keys = weight_keys_of(t, i);
     (*b)->dropout = t->o.dropout;
     (*b)->seed = t->o.seed;
     return tdo_network_logits(t->net, *b, pixels);
@@ -119,6 +132,8 @@ static struct tdo_build *use_context(tdo_trainer *t, struct tdo_network *n)
     }
     *b = tdo_network_build_context(n, t->g, TDO_NORM_RUNNING);
     b->keys = keys_of(t, 0);
+    b->shared = true;
+    b->weight_keys = weight_keys_of(t, 0);
     return b;
 }
 
@@ -273,7 +288,7 @@ static struct tdo_defense_step make_step(tdo_trainer *t, struct forwards *f)
     t->labels = tdo_op_input(t->g, "labels", TDO_SHAPE(rows));
     t->weights = tdo_op_input(t->g, "weights", TDO_SHAPE(rows));
     for (int i = 0; i < TDO_DEFENSE_DRAWS; i++) {
-        t->keys[i] = TDO_NONE;
+        t->keys[i] = t->weight_keys[i] = TDO_NONE;
     }
     t->attacked = TDO_NONE;
     struct tdo_defense_step step = {.g = t->g,
@@ -536,6 +551,20 @@ static void fill_keys(tdo_trainer *t, int64_t k, struct tdo_key key)
     }
 }
 
+/* The keys of a shard's random weights: numbers for each draw and shard of a step. */
+static void fill_weight_keys(tdo_trainer *t, uint32_t step, int shard)
+{
+    for (int i = 0; i < TDO_DEFENSE_DRAWS; i++) {
+        struct tdo_key *key =
+            t->weight_keys[i] != TDO_NONE ? tdo_plan_input(t->plan, t->weight_keys[i]) : NULL;
+        if (key) {
+            *key = (struct tdo_key){.sample = TDO_SAMPLE_BATCH,
+                                    .draw = (uint32_t)(shard * TDO_DEFENSE_DRAWS + i),
+                                    .step = step};
+        }
+    }
+}
+
 /* Shard rows [r.first, r.end) of the batch into the plan; the rest is padding of weight 0. */
 static void fill(tdo_trainer *t, const struct tdo_trainer_batch *b, struct tdo_range r)
 {
@@ -582,6 +611,7 @@ static tdo_err run_shard(tdo_trainer *t, const struct tdo_trainer_batch *b, int 
 {
     const struct tdo_range rows = tdo_shard_rows(b->rows, t->o.shards, shard);
     fill(t, b, rows);
+    fill_weight_keys(t, b->step, shard);
     if (t->crafter) {
         TDO_TRY(craft(t, b, rows));
     }

@@ -100,7 +100,7 @@ tdo_err tdo_validation_score(tdo_comm *comm, struct tdo_validation *v, double *l
 {
     struct tdo_score *score = NULL;
     tdo_forward_touch(v->forward);
-    TDO_TRY(tdo_forward_score(comm, v->forward, &v->images, &score));
+    TDO_TRY(tdo_forward_score(comm, v->forward, &v->images, NULL, &score));
     *loss = score->loss;
     *accuracy = (double)score->correct / (double)score->rows;
     tdo_score_free(&score);

@@ -1,5 +1,5 @@
 /* Random tensors: a function of the row's key and the stream, so there is no derivative, and the
- * same draw asked for twice is one node. */
+ * same draw asked for twice is one node. It reads the keys of its rows, which may be a part of all. */
 #include "nn/graph/ops.h"
 #include "nn/kernels/reference.h"
 
@@ -9,7 +9,9 @@ static tdo_err random_shape(const tdo_graph *g, struct tdo_graph_node *n)
     const struct tdo_random *how = &n->attr.random;
     TDO_TRY(tdo_rng_check(&how->stream, &(struct tdo_key){0}));
     n->shape = how->shape;
-    if (n->shape.rank < 1 || key->dtype != TDO_KEY || key->shape.dim[0] != n->shape.dim[0]) {
+    const int64_t end = how->first + (n->shape.rank > 0 ? n->shape.dim[0] : 0);
+    if (n->shape.rank < 1 || key->dtype != TDO_KEY || how->first < 0 ||
+        (how->part ? key->shape.dim[0] < end : how->first > 0 || key->shape.dim[0] != end)) {
         return TDO_FAIL(TDO_ERR_SHAPE, "random %s: one key for each row wanted, got %s",
                         tdo_shape_print(&n->shape).s, tdo_shape_print(&key->shape).s);
     }
@@ -30,7 +32,13 @@ const struct tdo_op tdo_row_random = {
 tdo_node tdo_op_random(tdo_graph *g, tdo_node key, const struct tdo_random *how)
 {
     union tdo_attr attr = {{0}};
-    attr.random = *how;
-    attr.random.shape = tdo_shape_trim(how->shape);
+    struct tdo_random *to = &attr.random; /* field by field: no stray bytes between them */
+    to->stream = how->stream;
+    to->law = how->law;
+    to->table = how->table;
+    to->shape = tdo_shape_trim(how->shape);
+    to->part = how->part;
+    to->first = how->first;
+    to->shared = how->shared;
     return tdo_graph_add(g, &tdo_row_random, 1, &key, &attr);
 }

@@ -88,7 +88,8 @@ tdo_node tdo_op_avgpool_dx(tdo_graph *g, tdo_node gy, const struct tdo_pool *poo
 tdo_node tdo_op_upsample(tdo_graph *g, tdo_node x, int64_t h, int64_t w, bool corners);
 tdo_node tdo_op_upsample_dx(tdo_graph *g, tdo_node gy, int64_t h, int64_t w, bool corners);
 
-/* Row n is the draw of key n; how->shape[0] is the number of keys. */
+/* Row n is the draw of key n; how->shape[0] is the number of keys. With how->part it is the draw of
+ * key how->first + n, and there may be more keys. */
 tdo_node tdo_op_random(tdo_graph *g, tdo_node key, const struct tdo_random *how);
 
 /* Composites. Batch norm in training mode over rows weighted by v [N]; stats = bn_stats(x, v) is

@@ -57,6 +57,9 @@ struct tdo_random {
     int32_t law;
     const tdo_rounded *table; /* TDO_LAW_ROUNDED; borrowed, outlives the graph */
     tdo_shape shape;          /* rows are keys */
+    int32_t part;             /* rows belong to a part of the keys, */
+    int32_t first;            /* from this one on */
+    int32_t shared;           /* sample TDO_SAMPLE_BATCH in place of that of a key */
 };
 
 enum tdo_activation { TDO_ACTIVATION_NONE, TDO_ACTIVATION_RELU, TDO_ACTIVATION_CLIP };

@@ -281,6 +281,95 @@ class ResNet18(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
+class Bottleneck(nn.Module):
+    """torchvision's: the stride sits in the 3x3 convolution."""
+
+    def __init__(self, before, inner, out, stride, groups):
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, inner, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(inner)
+        self.conv2 = nn.Conv2d(inner, inner, 3, stride, 1, groups=groups, bias=False)
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.conv3 = nn.Conv2d(inner, out, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out)
+        self.downsample = nn.Identity()
+        if stride != 1 or before != out:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(before, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+
+    def forward(self, x):
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = F.relu(self.bn2(self.conv2(y)))
+        return F.relu(self.bn3(self.conv3(y)) + self.downsample(x))
+
+
+class Bottlenecks(nn.Module):
+    """A stem, stages of bottleneck blocks, fc; channels of a group times width."""
+
+    def __init__(self, stem, blocks, groups, expansion, width):
+        super().__init__()
+        before = max(1, int(64 * width + 0.5))
+        self.conv1, self.bn1, self.stages = stem(before), nn.BatchNorm2d(before), len(blocks)
+        for stage, count in enumerate(blocks):
+            inner = groups * max(1, int((64 << stage) * width + 0.5))
+            layer = []
+            for block in range(count):
+                stride = 2 if stage and block == 0 else 1
+                layer.append(Bottleneck(before, inner, inner * expansion, stride, groups))
+                before = inner * expansion
+            self.add_module(f"layer{stage + 1}", nn.Sequential(*layer))
+        self.fc = nn.Linear(before, 10)
+
+    def pool(self, x):
+        return x
+
+    def forward(self, x):
+        x = self.pool(F.relu(self.bn1(self.conv1(x))))
+        for stage in range(self.stages):
+            x = getattr(self, f"layer{stage + 1}")(x)
+        return self.fc(x.mean((2, 3)))
+
+
+class ResNet50(Bottlenecks):
+    """torchvision's, by its names."""
+
+    def __init__(self, width=1, colours=3):
+        super().__init__(lambda n: nn.Conv2d(colours, n, 7, 2, 3, bias=False), (3, 4, 6, 3), 1, 4,
+                         width)
+
+    def pool(self, x):
+        return F.max_pool2d(x, 3, 2, 1)
+
+
+class ResNeXt29(Bottlenecks):
+    """2x64d, as Random Self-Ensemble's code has it."""
+
+    def __init__(self, width=1, colours=3):
+        super().__init__(lambda n: nn.Conv2d(colours, n, 1, bias=False), (3, 3, 3), 2, 2, width)
+
+
+class ModelA(nn.Module):
+    """Random Self-Ensemble's for STL-10 (norm without scale and shift, max pooling at the end), and
+    its later form, aaron."""
+
+    def __init__(self, width=1, colours=3, later=False):
+        super().__init__()
+        self.later, before = later, colours
+        for i, n in enumerate((32, 64, 128, 256, 256, 512) if later else
+                              (32, 64, 128, 128, 256, 256)):
+            channels = max(1, int(n * width + 0.5))
+            self.add_module(f"conv{i + 1}", nn.Conv2d(before, channels, 3, padding=int(i < 4)))
+            self.add_module(f"bn{i + 1}", nn.BatchNorm2d(channels, affine=later))
+            before = channels
+        self.fc = nn.Linear(before, 10)
+
+    def forward(self, x):
+        for i in range(1, 7):
+            x = F.relu(getattr(self, f"bn{i}")(getattr(self, f"conv{i}")(x)))
+            x = F.max_pool2d(x, 2) if i < 5 else x
+        return self.fc((F.avg_pool2d(x, 2) if self.later else F.max_pool2d(x, 2)).flatten(1))
+
+
 class WideBlock(nn.Module):
     def __init__(self, before, channels, stride):
         super().__init__()
@@ -334,6 +423,11 @@ def twin(model, colours):
         return (ConvNet if name == "convnet" else Nin)(colours)
     if name in ("alexnet", "resnet18"):
         return (AlexNet if name == "alexnet" else ResNet18)(model["width"], colours)
+    wide = {"resnet50": ResNet50, "resnext29": ResNeXt29, "model_a": ModelA}
+    if name in wide:
+        return wide[name](model["width"], colours)
+    if name == "aaron":
+        return ModelA(model["width"], colours, later=True)
     if name == "wrn":
         return WideResNet(model["depth"], model["width"], colours)
     if name.startswith("resnet"):
@@ -436,7 +530,11 @@ def golden():
                                         ("alexnet", AlexNet(1 / 32), 96, 3),
                                         ("resnet18", ResNet18(1 / 8), 65, 3),
                                         ("wrn_16_1", WideResNet(16, 1), 32, 3),
-                                        ("wrn_10_2", WideResNet(10, 2), 32, 3)):
+                                        ("wrn_10_2", WideResNet(10, 2), 32, 3),
+                                        ("resnet50", ResNet50(1 / 16), 65, 3),
+                                        ("resnext29", ResNeXt29(1 / 16), 32, 3),
+                                        ("model_a", ModelA(1 / 4), 96, 3),
+                                        ("aaron", ModelA(1 / 8, later=True), 96, 3)):
         tables.append((name, logits(set_values(model), images(2, size, channels))))
     print_header(sys.stdout, "TDO_TESTS_TORCH_LOGITS_H", tables)
     return 0
@@ -540,7 +638,10 @@ def check(build="build/release"):
             ("madry_mnist", MadryMnist(), 28, 1, ()), ("small_cnn", SmallCnn(), 28, 1, ()),
             ("alexnet", AlexNet(), 224, 3, ()), ("alexnet", AlexNet(0.25), 256, 3, ("0.25",)),
             ("resnet18", ResNet18(), 224, 3, ()), ("resnet18", ResNet18(), 32, 3, ()),
-            ("wrn", WideResNet(28, 10), 32, 3, ("10", "28"))):
+            ("wrn", WideResNet(28, 10), 32, 3, ("10", "28")),
+            ("resnet50", ResNet50(), 224, 3, ()), ("resnext29", ResNeXt29(), 32, 3, ()),
+            ("resnext29", ResNeXt29(0.3), 32, 3, ("0.3",)), ("model_a", ModelA(), 96, 3, ()),
+            ("aaron", ModelA(later=True), 96, 3, ())):
         options = [f"model.{key}={v}" for key, v in zip(("width", "depth"), more)]
         c.from_torch(f"{name} {size}x{size} {' '.join(more)}", model, size, channels,
                      f"model.name={name}", f"model.input={size},{size},{channels}", *options)
@@ -555,6 +656,8 @@ def check(build="build/release"):
     c.to_torch("small_cnn", SmallCnn())
     c.to_torch("nin", Nin(1))
     c.to_torch("resnet18", ResNet18(0.25, 1), "model.width=0.25")
+    c.to_torch("resnet50", ResNet50(0.25, 1), "model.width=0.25")
+    c.to_torch("resnext29", ResNeXt29(0.25, 1), "model.width=0.25")
     c.to_torch("wrn", WideResNet(16, 2, 1), "model.depth=16", "model.width=2")
     c.input_layer("mean")
     c.input_layer("contrast", "model.contrast=true")

@@ -15,6 +15,7 @@ enum { N = 4, P = 5, K = 3, DRAWS = 3 };
 struct numbers {
     double w[K * P], x[N * P], a[N * P]; /* weights, clean and attacked images */
     double draw[DRAWS][N * P];           /* noisy images; the first are x */
+    double shown[DRAWS][N * P];          /* the same of a */
     double label[N];
     double teacher[K * P]; /* weights of another network; held constant */
 };
@@ -31,6 +32,7 @@ static struct numbers numbers(void)
         n.a[i] = n.x[i] + 0.3 * probe_number(3, i);
         for (int k = 0; k < DRAWS; k++) {
             n.draw[k][i] = n.x[i] + (k ? 0.8 * probe_number(10 + (uint32_t)k, i) : 0);
+            n.shown[k][i] = n.a[i] + (k ? 0.8 * probe_number(20 + (uint32_t)k, i) : 0);
         }
     }
     for (int i = 0; i < N; i++) {
@@ -189,6 +191,16 @@ static double consistency(const struct numbers *n, int i)
     return loss;
 }
 
+static double attacked_draws(const struct numbers *n, int i)
+{
+    double p[K], loss = 0;
+    for (int k = 0; k < DRAWS; k++) {
+        softmax(n->w, n->shown[k] + i * P, p);
+        loss -= log(p[(int)n->label[i]]) / DRAWS;
+    }
+    return loss;
+}
+
 static double warm_labels(const struct numbers *n, int i)
 {
     double q[K];
@@ -200,7 +212,7 @@ static double warm_labels(const struct numbers *n, int i)
 
 struct network {
     tdo_graph *g;
-    tdo_node w, draw[DRAWS];
+    tdo_node w, draw[DRAWS], shown[DRAWS];
     int passes;
 };
 
@@ -222,14 +234,15 @@ static tdo_node teacher(void *self, tdo_node pixels)
 
 static tdo_node draw(void *self, bool attacked, int i)
 {
-    CU_ASSERT_FALSE(attacked);
+    struct network *n = self;
     CU_ASSERT_FATAL(i > 0 && i < DRAWS);
-    return ((struct network *)self)->draw[i];
+    return attacked ? n->shown[i] : n->draw[i];
 }
 
 static tdo_node forward_draw(void *self, tdo_node pixels, int i)
 {
-    CU_ASSERT_EQUAL(pixels, ((struct network *)self)->draw[i]);
+    const struct network *n = self;
+    CU_ASSERT_TRUE(pixels == n->draw[i] || pixels == n->shown[i]);
     return forward(self, pixels);
 }
 
@@ -245,6 +258,7 @@ static void run(const struct tdo_defenses *d, const struct numbers *n, int passe
     tdo_node y = tdo_op_input(net.g, "y", TDO_SHAPE(N)), out[2];
     for (int k = 1; k < DRAWS; k++) {
         net.draw[k] = tdo_op_input(net.g, "draw", TDO_SHAPE(N, 1, 1, P));
+        net.shown[k] = tdo_op_input(net.g, "shown", TDO_SHAPE(N, 1, 1, P));
     }
     struct tdo_defense_step step = {.g = net.g,
                                     .pixels = x,
@@ -268,6 +282,7 @@ static void run(const struct tdo_defenses *d, const struct numbers *n, int passe
     probe_set(p, y, F64, N, n->label);
     for (int k = 1; k < DRAWS; k++) {
         probe_set(p, net.draw[k], F64, N * P, n->draw[k]);
+        probe_set(p, net.shown[k], F64, N * P, n->shown[k]);
     }
     ASSERT_OK_FATAL(tdo_plan_run(p));
     probe_get(p, 0, F64, N, loss);
@@ -366,6 +381,17 @@ static void consistency_compares_draws(void)
     compare(&all, consistency, DRAWS);
 }
 
+static void smooth_adversarial_is_the_mean_over_draws(void)
+{
+    struct tdo_defenses one = {.count = 0}, first = {.count = 0}, all = {.count = 0};
+    use_row("smooth_adversarial", "draws=1", &one);
+    compare(&one, attacked_alone, 1);
+    use_row("smooth_adversarial", "draws=3,train=1", &first);
+    compare(&first, attacked_alone, 1);
+    use_row("smooth_adversarial", "draws=3", &all);
+    compare(&all, attacked_draws, DRAWS);
+}
+
 /* Logits far apart, where a probability is 0 in f64. */
 static void consistency_is_finite_where_a_probability_is_0(void)
 {
@@ -426,6 +452,8 @@ CU_TestInfo suite_tests[] = {
     {"consistency compares draws", consistency_compares_draws},
     {"consistency is finite where a probability is 0",
      consistency_is_finite_where_a_probability_is_0},
+    {"SmoothAdv training is the mean over draws of what is attacked",
+     smooth_adversarial_is_the_mean_over_draws},
     {"draw 0 is what is there", draw_0_is_what_is_there},
     {"too many draws are an error", too_many_draws_are_an_error},
     CU_TEST_INFO_NULL};

@@ -226,6 +226,47 @@ static void with_copies_there_is_no_fresh_noise(void)
     CU_ASSERT_EQUAL(use.row->copies(&use), 2);
 }
 
+/* Of an image of two channels: the same draw, three times and half as large, with a graph and
+ * without. */
+static void noise_in_units_of_deviations_is_scaled_by_channel(void)
+{
+    enum { N = 24 };
+    struct tdo_noise noise = noise_of(TDO_NOISE_REAL);
+    struct tdo_key key = key_of(0);
+    float plain[N], direct[N];
+    double both[2 * N];
+    for (int i = 0; i < N; i++) {
+        plain[i] = direct[i] = 0.5F;
+    }
+    ASSERT_OK(tdo_noise_draw(&noise, &key, false, N, plain));
+    noise.scales = 2;
+    noise.scale[0] = 3;
+    noise.scale[1] = 0.5;
+    ASSERT_OK(tdo_noise_draw(&noise, &key, false, N, direct));
+    tdo_graph *g = NULL;
+    ASSERT_OK_FATAL(tdo_graph_new(&g));
+    tdo_node raw = tdo_op_input(g, "raw", TDO_SHAPE(2, 3, 4, 2)), keys = tdo_op_key(g, "k", 2);
+    tdo_node y = tdo_noise_add(g, &noise, raw, false, keys);
+    tdo_plan *p = probe_plan(g, 1, &y, FAST, NULL);
+    for (int i = 0; i < 2 * N; i++) {
+        both[i] = 0.5;
+    }
+    probe_set(p, raw, FAST, 2 * N, both);
+    struct tdo_key *to = tdo_plan_input(p, keys);
+    to[0] = key;
+    to[1] = key_of(1);
+    ASSERT_OK_FATAL(tdo_plan_run(p));
+    probe_get(p, 0, FAST, 2 * N, both);
+    for (int i = 0; i < N; i++) {
+        const double want = 0.5 + noise.scale[i % 2] * ((double)plain[i] - 0.5);
+        CU_ASSERT_DOUBLE_EQUAL(both[i], want, 1e-6);
+        CU_ASSERT_DOUBLE_EQUAL((double)direct[i], want, 1e-6);
+    }
+    CU_ASSERT_NOT_EQUAL(both[0], both[N]);
+    tdo_plan_free(&p);
+    tdo_graph_free(&g);
+}
+
 CU_TestInfo suite_tests[] = {
     {"each law has mean 0 and the deviation asked for", each_law_has_mean_and_deviation},
     {"uniform noise fills its interval evenly", uniform_noise_fills_its_interval_evenly},
@@ -234,5 +275,7 @@ CU_TestInfo suite_tests[] = {
     {"certificates are about Gaussian noise", certificates_are_about_gaussian_noise},
     {"fresh noise may be clipped to 0..1", fresh_noise_may_be_clipped},
     {"with copies there is no fresh noise", with_copies_there_is_no_fresh_noise},
+    {"noise in units of deviations is scaled by channel",
+     noise_in_units_of_deviations_is_scaled_by_channel},
     CU_TEST_INFO_NULL,
 };

@@ -290,6 +290,25 @@ static void text_is_cut_never_rounded_up(void)
     CU_ASSERT_EQUAL(tdo_statistics_format_down(1.0, 101, text, 64), TDO_ERR_NUMERIC);
 }
 
+/* Clopper and Pearson's interval, with one trial to either side at least. */
+static void the_interval_of_a_mean_is_no_narrower_than_hoeffding_allows(void)
+{
+    double low = 0, high = 0, p = 0, q = 0;
+    ASSERT_OK(tdo_statistics_mean_interval(50, 100, 0.025, &low, &high));
+    CU_ASSERT_DOUBLE_EQUAL(low, 0.3983211, 1e-7); /* the published table for 50 of 100 */
+    CU_ASSERT_DOUBLE_EQUAL(high, 0.6016789, 1e-7);
+    ASSERT_OK(tdo_statistics_mean_interval(3, 100, 0.4, &low, &high));
+    ASSERT_OK(tdo_statistics_lower_bound(3, 100, 0.4, &p));
+    ASSERT_OK(tdo_statistics_upper_bound(3, 100, 0.4, &q));
+    CU_ASSERT_TRUE(p > 0.02);
+    CU_ASSERT_EQUAL(low, 0.02);
+    CU_ASSERT_EQUAL(high, q > 0.04 ? q : 0.04);
+    ASSERT_OK(tdo_statistics_mean_interval(0, 7, 0.025, &low, &high));
+    CU_ASSERT_TRUE(low == 0 && high < 1 && high > 1.0 / 7);
+    ASSERT_OK(tdo_statistics_mean_interval(7, 7, 0.025, &low, &high));
+    CU_ASSERT_TRUE(high == 1 && low > 0 && low < 6.0 / 7);
+}
+
 const char suite_name[] = "statistics";
 CU_TestInfo suite_tests[] = {
     {"bounds and radii match the formulae to all published digits",
@@ -304,6 +323,8 @@ CU_TestInfo suite_tests[] = {
     {"the fewest samples certify and one less does not",
      the_fewest_samples_certify_and_one_less_does_not},
     {"the two-sided test is exact", the_two_sided_test_is_exact},
+    {"the interval of a mean is no narrower than Hoeffding allows",
+     the_interval_of_a_mean_is_no_narrower_than_hoeffding_allows},
     {"text is cut, never rounded up", text_is_cut_never_rounded_up},
     CU_TEST_INFO_NULL,
 };

@@ -177,7 +177,8 @@ static void only_what_draws_is_judged_by_many_draws(void)
         struct batch b;
         tdo_judge *judge = NULL;
         fill(&b);
-        ASSERT_OK_FATAL(tdo_judge_new(&net, &like, 200, &judge));
+        const struct tdo_voting many = {.draws = 200};
+        ASSERT_OK_FATAL(tdo_judge_new(&net, &like, &many, &judge));
         CU_ASSERT(tdo_target_random(tdo_judge_target(judge)) == (i == 1));
         ASSERT_OK(tdo_judge_points(judge, COUNT, b.x, b.id, b.label, 0, first));
         ASSERT_OK(tdo_judge_points(judge, COUNT, b.x, b.id, b.label, 0, again));
@@ -285,15 +286,16 @@ static void points_may_lie_behind_an_input_layer_that_mixes_pixels(void)
             CU_ASSERT_DOUBLE_EQUAL(u[i * P + k], layer[k], 1e-5);
         }
     }
+    const struct tdo_voting once = {.draws = 1};
     b.s.count = 2;
     ASSERT_OK_FATAL(tdo_target_logits(t, &b.s, u, &answer));
     for (int i = 0; i < 2 * K; i++) {
         CU_ASSERT_DOUBLE_EQUAL(answer.logits[i], want[i], 1e-5);
     }
     ASSERT_OK_FATAL(
-        tdo_judge_new(&net, &(struct tdo_target_options){.batch = COUNT}, 1, &pixels));
+        tdo_judge_new(&net, &(struct tdo_target_options){.batch = COUNT}, &once, &pixels));
     o.batch = COUNT;
-    ASSERT_OK_FATAL(tdo_judge_new(&net, &o, 1, &behind));
+    ASSERT_OK_FATAL(tdo_judge_new(&net, &o, &once, &behind));
     ASSERT_OK(tdo_judge_points(pixels, COUNT, b.x, b.id, b.label, 0, here));
     ASSERT_OK(tdo_judge_points(behind, COUNT, u, b.id, b.label, 0, there));
     for (int i = 0; i < COUNT; i++) {

@@ -134,7 +134,7 @@ static struct tdo_score *score(struct tdo_network *n, const struct tdo_images *i
     tdo_forward *f = NULL;
     struct tdo_score *s = NULL;
     ASSERT_OK_FATAL(tdo_forward_new(n, im->u8, batch, &f));
-    ASSERT_OK_FATAL(tdo_forward_score(runner_comm, f, im, &s));
+    ASSERT_OK_FATAL(tdo_forward_score(runner_comm, f, im, NULL, &s));
     tdo_forward_free(&f);
     return s;
 }
@@ -268,14 +268,14 @@ static void test_touch(void)
     const struct tdo_images im = make_images(true);
     make_network("mlp", &n);
     ASSERT_OK_FATAL(tdo_forward_new(&n, true, 8, &f));
-    ASSERT_OK_FATAL(tdo_forward_score(runner_comm, f, &im, &s));
+    ASSERT_OK_FATAL(tdo_forward_score(runner_comm, f, &im, NULL, &s));
     CU_ASSERT_NOT_EQUAL(s->correct, s->of[3].rows);
     tdo_score_free(&s);
     const int64_t last = tdo_params_entries(n.params) - 1; /* bias of the last layer */
     CU_ASSERT_EQUAL(tdo_params_at(n.params, last)->count, CLASSES);
     tdo_params_values(n.params, last)[3] += 1000;
     tdo_forward_touch(f);
-    ASSERT_OK_FATAL(tdo_forward_score(runner_comm, f, &im, &s));
+    ASSERT_OK_FATAL(tdo_forward_score(runner_comm, f, &im, NULL, &s));
     CU_ASSERT_EQUAL(s->correct, s->of[3].rows); /* everything is a 3 now */
     CU_ASSERT_EQUAL(s->of[3].correct, s->of[3].rows);
     CU_ASSERT_TRUE(s->loss > 500 && s->loss < 1001);
@@ -293,14 +293,14 @@ static void test_touch_folded(void)
     const struct tdo_images im = make_images(true);
     make_network("resnet20", &n);
     ASSERT_OK_FATAL(tdo_forward_new(&n, true, 8, &f));
-    ASSERT_OK_FATAL(tdo_forward_score(runner_comm, f, &im, &s));
+    ASSERT_OK_FATAL(tdo_forward_score(runner_comm, f, &im, NULL, &s));
     const double before = s->loss;
     tdo_score_free(&s);
     const int64_t gamma = tdo_params_find(n.params, "bn1.weight");
     CU_ASSERT_FATAL(gamma >= 0);
     tdo_params_values(n.params, gamma)[2] += 1;
     tdo_forward_touch(f);
-    ASSERT_OK_FATAL(tdo_forward_score(runner_comm, f, &im, &s));
+    ASSERT_OK_FATAL(tdo_forward_score(runner_comm, f, &im, NULL, &s));
     struct tdo_score *fresh = score(&n, &im, 8);
     CU_ASSERT_NOT_EQUAL(s->loss, before);
     CU_ASSERT_EQUAL(memcmp(&s->loss, &fresh->loss, sizeof before), 0);
@@ -319,7 +319,7 @@ static void test_not_finite(void)
     make_network("mlp", &n);
     tdo_params_values(n.params, tdo_params_entries(n.params) - 1)[4] = INFINITY;
     ASSERT_OK_FATAL(tdo_forward_new(&n, true, 8, &f));
-    CU_ASSERT_EQUAL(tdo_forward_score(runner_comm, f, &im, &s), TDO_ERR_NUMERIC);
+    CU_ASSERT_EQUAL(tdo_forward_score(runner_comm, f, &im, NULL, &s), TDO_ERR_NUMERIC);
     CU_ASSERT_PTR_NULL(s);
     CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, "made, image 0: logit 4 is inf"));
     tdo_forward_free(&f);

@@ -233,6 +233,96 @@ static void test_coverage(void)
     CU_ASSERT_TRUE(least < 0.99); /* not by never saying anything */
 }
 
+/* ---- masked gradients ----------------------------------------------------------------------------- */
+
+enum { M_PGD_WIDE, M_PGD, M_CW, M_FGSM, M_NATTACK, M_TRANSFER, M_COPY, M_RANDOM, M_ATTACKS };
+
+static const char box[] =
+    "[{\"name\":\"pgd\",\"title\":\"pgd .2\",\"norm\":\"linf\",\"eps\":0.2},"
+    "{\"name\":\"pgd\",\"title\":\"pgd .1\",\"norm\":\"linf\",\"eps\":0.1},"
+    "{\"name\":\"cw\",\"title\":\"cw\",\"norm\":\"l2\",\"eps\":null},"
+    "{\"name\":\"fgsm\",\"title\":\"fgsm .1\",\"norm\":\"linf\",\"eps\":0.1},"
+    "{\"name\":\"nattack\",\"title\":\"nattack .1\",\"norm\":\"linf\",\"eps\":0.1},"
+    "{\"name\":\"transfer\",\"title\":\"transfer\",\"norm\":null,\"eps\":null},"
+    "{\"name\":\"pgd\",\"title\":\"pgd .1 on m\",\"norm\":\"linf\",\"eps\":0.1,"
+    "\"options\":{\"models\":\"m\"}},"
+    "{\"name\":\"random_noise\",\"title\":\"random\",\"norm\":\"linf\",\"eps\":0.15,"
+    "\"units\":\"input\"}]";
+
+/* Ten images, right when clean; attack a makes the first `wrong[a]` of them wrong, all go as far as they
+ * may, cw to 1, 2, 3, ..., transfer to 0.1 and 0.5. */
+static struct tdo_robustness *masked(const int wrong[M_ATTACKS], int64_t *masks)
+{
+    static const double far[M_ATTACKS][2] = {{0.2, 1}, {0.1, 1},   {0, 0},   {0.1, 1},
+                                             {0.1, 1}, {0.1, 0.5}, {0.1, 1}, {0.15, 1}};
+    struct tdo_outcomes o = made_outcomes(M_ATTACKS, 10, box);
+    for (int a = 0; a < M_ATTACKS; a++) {
+        for (int i = 0; i < 10; i++) {
+            struct tdo_outcome *of = tdo_outcomes_at(&o, a, i);
+            of->predict = of->success = i < wrong[a];
+            of->linf = far[a][0];
+            of->l2 = a == M_CW ? i + 1 : far[a][1];
+        }
+    }
+    struct tdo_robustness *r = tables(&o);
+    *masks = r->masks;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *to = open_memstream(&text, &size);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(to);
+    tdo_robustness_print(to, r);
+    fclose(to);
+    CU_ASSERT_EQUAL(strstr(text, "may be masked") != NULL, r->masks > 0);
+    free(text);
+    tdo_outcomes_free(&o);
+    return r;
+}
+
+static void mask_is(const int wrong[M_ATTACKS], int black, int white, int64_t right)
+{
+    int64_t masks = 0;
+    struct tdo_robustness *r = masked(wrong, &masks);
+    CU_ASSERT_EQUAL(masks, black < 0 ? 0 : 1);
+    if (black >= 0 && masks == 1) {
+        CU_ASSERT_EQUAL(r->mask[0].black, black);
+        CU_ASSERT_EQUAL(r->mask[0].white, white);
+        CU_ASSERT_EQUAL(r->mask[0].right, right);
+    }
+    tdo_robustness_free(&r);
+}
+
+static void test_masks(void)
+{
+    /* in the order of the attacks: pgd .2, pgd .1, cw, fgsm, nattack, transfer, copy, random */
+    mask_is((const int[]){9, 5, 10, 3, 5, 0, 0, 0}, -1, 0, 0); /* as good is not better */
+    mask_is((const int[]){9, 5, 10, 3, 6, 0, 0, 0}, M_NATTACK, M_PGD,
+            5); /* pgd .2 goes farther */
+    mask_is((const int[]){9, 3, 10, 5, 6, 0, 0, 0}, M_NATTACK, M_FGSM, 5);
+    mask_is((const int[]){9, 5, 10, 3, 0, 6, 0, 0}, M_TRANSFER, M_PGD, 5);
+    mask_is((const int[]){9, 9, 10, 3, 0, 9, 0, 0}, -1, 0,
+            0); /* better than cw up to .5 alone */
+    mask_is((const int[]){9, 0, 10, 0, 0, 1, 0, 0}, M_TRANSFER, M_CW, 10);
+    mask_is((const int[]){9, 5, 10, 3, 0, 0, 6, 0}, M_COPY, M_PGD, 5);
+    mask_is((const int[]){0, 0, 0, 0, 0, 0, 0, 9}, -1, 0, 0); /* other units */
+}
+
+static void test_mask_in_words(void)
+{
+    int64_t masks = 0;
+    char *text = NULL;
+    size_t size = 0;
+    struct tdo_robustness *r = masked((const int[]){9, 5, 10, 3, 8, 0, 0, 0}, &masks);
+    FILE *to = open_memstream(&text, &size);
+    CU_ASSERT_FATAL(masks == 1 && to != NULL);
+    tdo_robustness_say_mask(to, r, 0, "nattack", "pgd");
+    fclose(to);
+    CU_ASSERT_STRING_EQUAL(text,
+                           "black-box nattack leaves 20.0 %, less than every white-box attack "
+                           "of no less reach (best: pgd 50.0 %): gradients may be masked");
+    free(text);
+    tdo_robustness_free(&r);
+}
+
 /* ---- curves --------------------------------------------------------------------------------------- */
 
 static void point_is(const struct tdo_robustness_curve *c, int k, double eps, int64_t right,
@@ -387,4 +477,6 @@ CU_TestInfo suite_tests[] = {
     {"images within a distance are counted in any norm", test_within},
     {"tables have these columns and numbers", test_tables},
     {"the table for people has the numbers", test_print},
+    {"a black-box attack that beats all others is named", test_masks},
+    {"what masks mean is said in one sentence", test_mask_in_words},
     CU_TEST_INFO_NULL};

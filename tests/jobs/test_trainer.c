@@ -22,9 +22,13 @@ static const double rate = 64;
 /* Draws of the noise in a step. */
 static int copies = 1;
 
+/* What the step trains on; NULL: the images. */
+static const struct tdo_attack_use *inner;
+
 /* Made-up images and labels, the same on all ranks. */
 struct images {
     uint8_t x[MOST_ROWS * MOST_PIXELS];
+    const double *instead; /* of x, 0..255; NULL: not */
     int32_t y[MOST_ROWS];
     int64_t id[MOST_ROWS];
     int64_t pixels;
@@ -125,7 +129,8 @@ static void fill_direct(tdo_plan *p, const struct direct *d, struct tdo_range r,
     double *weights = tdo_plan_input(p, d->weights);
     struct tdo_key *keys = tdo_plan_input(p, d->keys);
     for (int64_t i = 0; i < (r.end - r.first) * images.pixels; i++) {
-        raw[i] = (double)images.x[r.first * images.pixels + i];
+        const int64_t at = r.first * images.pixels + i;
+        raw[i] = images.instead ? images.instead[at] : (double)images.x[at];
     }
     for (int64_t i = 0; i < r.end - r.first; i++) {
         labels[i] = (double)images.y[r.first + i];
@@ -194,7 +199,7 @@ static struct tdo_trainer_batch batch_of(int64_t rows, int64_t first)
 static void take_step(struct tdo_network *n, int64_t rows, int shards, struct observed *o)
 {
     const struct tdo_trainer_options options = {
-        .batch = MOST_ROWS, .shards = shards, .u8 = true};
+        .batch = MOST_ROWS, .shards = shards, .u8 = true, .inner = inner};
     const int64_t weights = tdo_params_count(n->params, TDO_PARAM_WEIGHT);
     const int64_t buffers = tdo_params_count(n->params, TDO_PARAM_BUFFER);
     const float *w = tdo_params_block(n->params, TDO_PARAM_WEIGHT);
@@ -369,6 +374,334 @@ static void test_first_norm(void)
     tdo_network_free(&n);
 }
 
+/* Cross entropy of these rows, summed with weights 1/rows, where one draw of random weights serves
+ * all of them. */
+static double shard_loss(struct tdo_network *n, struct tdo_range r, int64_t rows, uint32_t draw)
+{
+    const int64_t count = r.end - r.first;
+    static struct direct d; /* large */
+    d = (struct direct){0};
+    const struct tdo_model_spec *s = &n->spec;
+    ASSERT_OK_FATAL(tdo_graph_new(&d.g));
+    d.raw = tdo_op_input(d.g, "raw", TDO_SHAPE(count, s->height, s->width, s->channels));
+    d.labels = tdo_op_input(d.g, "labels", TDO_SHAPE(count));
+    d.weights = tdo_op_input(d.g, "weights", TDO_SHAPE(count));
+    d.keys = tdo_op_key(d.g, "keys", count);
+    d.b = tdo_network_build_context(n, d.g, TDO_NORM_BATCH);
+    d.b.keys = d.keys;
+    d.b.shared = true;
+    tdo_node pixels = tdo_noise_pixels(d.g, d.raw, true);
+    tdo_node loss =
+        tdo_loss_cross_entropy(d.g, tdo_network_logits(n, &d.b, pixels), d.labels, d.weights);
+    tdo_plan *p = probe_plan(d.g, 1, &loss, F64, n->params);
+    fill_direct(p, &d, r, rows, (int)draw);
+    ASSERT_OK_FATAL(tdo_plan_run(p));
+    const double sum = *(const double *)tdo_plan_output(p, 0);
+    tdo_plan_free(&p);
+    tdo_graph_free(&d.g);
+    return sum;
+}
+
+/* Random weights have one draw for each shard of a step. */
+static void test_random_weights(void)
+{
+    enum { ROWS = 13, SHARDS = 4 };
+    const struct tdo_network_data data = {28, 28, 1, 10};
+    struct tdo_network n;
+    struct observed o = {0};
+    tdo_config *c = NULL;
+    double want = 0, same = 0;
+    ASSERT_OK_FATAL(tdo_config_new(&tdo_job_schema, &c));
+    ASSERT_OK(tdo_config_set(c, "model.name=mlp"));
+    ASSERT_OK(tdo_config_set(c, "defense=pni"));
+    ASSERT_OK_FATAL(tdo_network_configure(c, &data, &n));
+    tdo_config_free(&c);
+    make_images(&n);
+    ASSERT_OK_FATAL(tdo_memory_new(tdo_params_count(n.params, TDO_PARAM_WEIGHT), &o.gradient));
+    ASSERT_OK_FATAL(tdo_memory_new(tdo_params_count(n.params, TDO_PARAM_BUFFER), &o.running));
+    for (int64_t k = 0; k < SHARDS; k++) {
+        const struct tdo_range r = {k * ROWS / SHARDS, (k + 1) * ROWS / SHARDS};
+        want += shard_loss(&n, r, ROWS, (uint32_t)k * TDO_DEFENSE_DRAWS);
+        same += shard_loss(&n, r, ROWS, 0);
+    }
+    take_step(&n, ROWS, SHARDS, &o);
+    CU_ASSERT_DOUBLE_EQUAL(o.result.loss, want, 1e-5 * want);
+    CU_ASSERT_TRUE(fabs(same - want) > 1e-4 * want); /* ten times the tolerance */
+    tdo_memory_free(&o.gradient);
+    tdo_memory_free(&o.running);
+    tdo_network_free(&n);
+}
+
+/* ---- what an inner attack makes of the rows ----------------------------------------------------- */
+
+enum { ATTACKED_ROWS = 5, ATTACKED_SHARDS = 3, ATTACK_STEPS = 2, MOST_DRAWS = 3 };
+
+/* One image at a time, and one draw of what is random: cross entropy and its gradient. */
+struct asked {
+    tdo_graph *g;
+    tdo_plan *p;
+    tdo_node point, label, keys;
+};
+
+static void start_asking(struct tdo_network *n, bool noise, struct asked *a)
+{
+    const struct tdo_model_spec *s = &n->spec;
+    tdo_node out[2];
+    ASSERT_OK_FATAL(tdo_graph_new(&a->g));
+    a->point = tdo_op_input(a->g, "point", TDO_SHAPE(1, s->height, s->width, s->channels));
+    a->label = tdo_op_input(a->g, "label", TDO_SHAPE(1));
+    a->keys = tdo_op_key(a->g, "keys", 1);
+    struct tdo_build *b = NULL;
+    ASSERT_OK_FATAL(tdo_memory_new(1, &b));
+    *b = tdo_network_build_context(n, a->g, TDO_NORM_RUNNING);
+    b->keys = a->keys;
+    tdo_node x =
+        noise ? tdo_defense_augment(&n->defenses, a->g, a->point, false, a->keys) : a->point;
+    tdo_node goal = tdo_op_one_hot(a->g, a->label, s->classes);
+    out[0] = tdo_op_total(a->g, tdo_op_xent(a->g, tdo_network_logits(n, b, x), goal));
+    tdo_grad(a->g, out[0], TDO_NONE, 1, &a->point, &out[1]);
+    a->p = probe_plan(a->g, 2, out, F64, n->params);
+    tdo_memory_free(&b);
+}
+
+/* Cross entropy of image i at u, with draw `draw` for this purpose (0: the streams' own). */
+static double ask(struct asked *a, int i, const double *u, int draw, uint32_t purpose)
+{
+    struct tdo_key *key = tdo_plan_input(a->p, a->keys);
+    *key = (struct tdo_key){.sample = (uint64_t)images.id[i],
+                            .draw = (uint32_t)draw,
+                            .step = STEP,
+                            .purpose = purpose};
+    probe_set(a->p, a->point, F64, images.pixels, u);
+    const double label = images.y[i];
+    probe_set(a->p, a->label, F64, 1, &label);
+    ASSERT_OK_FATAL(tdo_plan_run(a->p));
+    return *(const double *)tdo_plan_output(a->p, 0);
+}
+
+static void stop_asking(struct asked *a)
+{
+    tdo_plan_free(&a->p);
+    tdo_graph_free(&a->g);
+}
+
+/* An attack by hand, in the L2 ball. */
+struct by_hand {
+    double eps, step;
+    int draws;
+    bool redraw;      /* step k has draws k m, k m + 1, ..., else all have 0, 1, ... */
+    bool probability; /* climb the loss of the mean probability, not the mean loss */
+    uint32_t purpose;
+};
+
+/* The direction of image i at u: sum of w_d grad CE_d, w_d = 1/m or p_d / sum p. */
+static void direction(struct asked *a, const struct by_hand *how, int i, int k, const double *u,
+                      double *g)
+{
+    double weight = 0;
+    memset(g, 0, (size_t)images.pixels * sizeof *g);
+    for (int d = 0; d < how->draws; d++) {
+        const double ce = ask(a, i, u, how->redraw ? k * how->draws + d : d, how->purpose);
+        const double w = how->probability ? exp(-ce) : 1;
+        const double *part = tdo_plan_output(a->p, 1);
+        for (int64_t j = 0; j < images.pixels; j++) {
+            g[j] += w * part[j];
+        }
+        weight += w;
+    }
+    for (int64_t j = 0; j < images.pixels; j++) {
+        g[j] /= weight;
+    }
+}
+
+static double norm_of(const double *v)
+{
+    double square = 0;
+    for (int64_t j = 0; j < images.pixels; j++) {
+        square += v[j] * v[j];
+    }
+    return sqrt(square);
+}
+
+/* What becomes of image i, from the image itself: u [pixels]. */
+static void climb(struct asked *a, const struct by_hand *how, int i, double *u)
+{
+    static double g[MOST_PIXELS], d[MOST_PIXELS];
+    const uint8_t *x = images.x + i * images.pixels;
+    for (int64_t j = 0; j < images.pixels; j++) {
+        u[j] = x[j] / 255.0;
+    }
+    for (int k = 0; k < ATTACK_STEPS; k++) {
+        direction(a, how, i, k, u, g);
+        const double length = norm_of(g);
+        for (int64_t j = 0; j < images.pixels; j++) {
+            d[j] = u[j] + how->step * g[j] / length - x[j] / 255.0;
+        }
+        const double far = norm_of(d), part = far > how->eps ? how->eps / far : 1;
+        for (int64_t j = 0; j < images.pixels; j++) {
+            u[j] = fmin(1, fmax(0, x[j] / 255.0 + part * d[j]));
+        }
+    }
+}
+
+/* The loss of a step of a network with these options, which has an inner attack. */
+static double attacked_step(const char *const *options, struct tdo_network *n)
+{
+    const struct tdo_network_data data = {28, 28, 1, 10};
+    struct tdo_attack_use use;
+    struct observed o = {0};
+    tdo_config *c = NULL;
+    bool wanted = false;
+    ASSERT_OK_FATAL(tdo_config_new(&tdo_job_schema, &c));
+    ASSERT_OK_FATAL(tdo_config_set(c, "model.name=mlp"));
+    for (int i = 0; options[i]; i++) {
+        ASSERT_OK_FATAL(tdo_config_set(c, options[i]));
+    }
+    ASSERT_OK_FATAL(tdo_network_configure(c, &data, n));
+    ASSERT_OK_FATAL(tdo_crafter_read(c, n, &use, &wanted));
+    CU_ASSERT_TRUE_FATAL(wanted);
+    make_images(n);
+    const int64_t weights = tdo_params_count(n->params, TDO_PARAM_WEIGHT);
+    float *kept = NULL, *w = tdo_params_block(n->params, TDO_PARAM_WEIGHT);
+    ASSERT_OK_FATAL(tdo_memory_new(weights, &kept));
+    ASSERT_OK_FATAL(tdo_memory_new(weights, &o.gradient));
+    ASSERT_OK_FATAL(tdo_memory_new(1, &o.running));
+    memcpy(kept, w, (size_t)weights * sizeof *w);
+    inner = &use;
+    take_step(n, ATTACKED_ROWS, ATTACKED_SHARDS, &o);
+    inner = NULL;
+    memcpy(w, kept, (size_t)weights * sizeof *w); /* what the attack and the loss saw */
+    tdo_config_free(&c);
+    tdo_memory_free(&kept);
+    tdo_memory_free(&o.gradient);
+    tdo_memory_free(&o.running);
+    return o.result.loss;
+}
+
+/* The mean over images and draws [first, first + count) of the cross entropy behind the noise, of what
+ * the attack makes of an image. */
+static double smooth_loss(struct tdo_network *n, const struct by_hand *how, int first,
+                          int count)
+{
+    static double u[MOST_PIXELS];
+    struct asked a;
+    double sum = 0;
+    start_asking(n, true, &a);
+    for (int i = 0; i < ATTACKED_ROWS; i++) {
+        climb(&a, how, i, u);
+        for (int d = first; d < first + count; d++) {
+            sum += ask(&a, i, u, d, 0);
+        }
+    }
+    stop_asking(&a);
+    return sum / (ATTACKED_ROWS * count);
+}
+
+static void compare_smooth(const char *const *options, const struct by_hand *how, int count)
+{
+    struct tdo_network n;
+    const double loss = attacked_step(options, &n);
+    const double want = smooth_loss(&n, how, 0, count);
+    CU_ASSERT_DOUBLE_EQUAL(loss, want, 1e-5 * want);
+    /* Other draws of the noise in the loss, or in the attack, would be seen. */
+    struct by_hand other = *how;
+    other.purpose = TDO_PURPOSE_ATTACK_DRAW;
+    CU_ASSERT_TRUE(fabs(smooth_loss(&n, how, MOST_DRAWS, count) - want) > 1e-4 * want);
+    CU_ASSERT_TRUE(fabs(smooth_loss(&n, &other, 0, count) - want) > 1e-4 * want);
+    tdo_network_free(&n);
+}
+
+#define SMOOTH(attack)                                                                         \
+    "defense=gaussian,smooth_adversarial", "defense.0.sigma=0.5", "inner=" attack,             \
+        "inner.0.steps=2"
+
+static void test_smooth(void)
+{
+    struct by_hand how = {.eps = 1, .step = 1, .draws = 1};
+    const char *const one[] = {SMOOTH("smoothadv"), "inner.0.eps=1", "defense.1.draws=1", NULL};
+    compare_smooth(one, &how, 1);
+    how.draws = 3;
+    how.probability = true;
+    const char *const three[] = {SMOOTH("smoothadv"), "inner.0.eps=1", "defense.1.draws=3",
+                                 NULL};
+    compare_smooth(three, &how, 3);
+    const char *const first[] = {SMOOTH("smoothadv"), "inner.0.eps=1", "defense.1.draws=3",
+                                 "defense.1.train=first", NULL};
+    compare_smooth(first, &how, 1);
+    how.probability = false;
+    how.step = 0.75;
+    const char *const mean[] = {
+        SMOOTH("pgd"),       "inner.0.eps=1",     "inner.0.norm=l2",   "inner.0.start=none",
+        "inner.0.keep=last", "inner.0.step=0.75", "defense.1.draws=3", NULL};
+    compare_smooth(mean, &how, 3);
+}
+
+/* The third epoch of six has half of eps, and of the steps. */
+static void test_eps_warmup(void)
+{
+    struct by_hand how = {.eps = 1, .step = 1, .draws = 2, .probability = true};
+    const char *const rising[] = {SMOOTH("smoothadv"), "inner.0.eps=2",
+                                  "defense.1.eps_warmup=6", NULL};
+    compare_smooth(rising, &how, 2);
+    const char *const risen[] = {SMOOTH("smoothadv"), "inner.0.eps=1", "defense.1.eps_warmup=3",
+                                 NULL};
+    compare_smooth(risen, &how, 2);
+    how.step = 0.75;
+    how.probability = false;
+    const char *const steps[] = {
+        SMOOTH("pgd"),       "inner.0.eps=2",    "inner.0.norm=l2",        "inner.0.start=none",
+        "inner.0.keep=last", "inner.0.step=1.5", "defense.1.eps_warmup=6", NULL};
+    compare_smooth(steps, &how, 2);
+}
+
+/* The loss with one draw of random weights a shard, of what the attack makes of the images. */
+static double shards_loss(struct tdo_network *n, const struct by_hand *how)
+{
+    static double u[ATTACKED_ROWS * MOST_PIXELS];
+    struct asked a;
+    double sum = 0;
+    start_asking(n, false, &a);
+    for (int i = 0; i < ATTACKED_ROWS; i++) {
+        climb(&a, how, i, u + i * images.pixels);
+        for (int64_t j = 0; j < images.pixels; j++) {
+            u[i * images.pixels + j] *= 255;
+        }
+    }
+    stop_asking(&a);
+    images.instead = u;
+    for (int64_t k = 0; k < ATTACKED_SHARDS; k++) {
+        const struct tdo_range r = {k * ATTACKED_ROWS / ATTACKED_SHARDS,
+                                    (k + 1) * ATTACKED_ROWS / ATTACKED_SHARDS};
+        sum += shard_loss(n, r, ATTACKED_ROWS, (uint32_t)k * TDO_DEFENSE_DRAWS);
+    }
+    images.instead = NULL;
+    return sum;
+}
+
+/* EPGD redraws weights in each step and for each image; training then draws once a shard. */
+static void test_epgd_training(void)
+{
+    struct by_hand how = {
+        .eps = 1, .step = 0.75, .draws = 2, .redraw = true, .purpose = TDO_PURPOSE_ATTACK_DRAW};
+    const char *const rows[] = {"pni", "cni"};
+    for (int i = 0; i < 2; i++) {
+        char defense[48];
+        struct tdo_network n;
+        snprintf(defense, sizeof defense, "defense=%s,adversarial", rows[i]);
+        const char *const options[] = {
+            defense,           "inner=epgd",         "inner.0.norm=l2",
+            "inner.0.eps=1",   "inner.0.step=0.75",  "inner.0.steps=2",
+            "inner.0.draws=2", "inner.0.start=none", NULL};
+        const double loss = attacked_step(options, &n);
+        const double want = shards_loss(&n, &how);
+        CU_ASSERT_DOUBLE_EQUAL(loss, want, 1e-5 * want);
+        struct by_hand fixed = how;
+        fixed.redraw = false;
+        CU_ASSERT_TRUE(fabs(shards_loss(&n, &fixed) - want) > 1e-4 * want);
+        tdo_network_free(&n);
+    }
+}
+
 static void test_diverged(void)
 {
     struct tdo_network n;
@@ -399,6 +732,10 @@ CU_TestInfo suite_tests[] = {
     {"draws of a step have noise of their own; their statistics are averaged", test_draws},
     {"running statistics are those of the layer's input, row-weighted and unbiased",
      test_first_norm},
+    {"random weights have one draw for each shard of a step", test_random_weights},
+    {"SmoothAdv training has the attack's draws in its loss", test_smooth},
+    {"its eps rises over the first epochs", test_eps_warmup},
+    {"EPGD training redraws weights in each step of the attack", test_epgd_training},
     {"a loss that is not finite is an error on all ranks and updates nothing", test_diverged},
     CU_TEST_INFO_NULL,
 };

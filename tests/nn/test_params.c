@@ -39,6 +39,8 @@ static void each_law_has_its_moments(void)
         /* 1 - 4 phi(2) / (2 Phi(2) - 1) is the variance of a normal law cut off at 2 */
         {TDO_INIT_TRUNCATED, 0, 0.2, 0.1 * sqrt(0.7737413)},
         {TDO_INIT_TENTH, (double)0.1F, 0, 0},
+        {TDO_INIT_SMALL, 0, 0, 0.02},
+        {TDO_INIT_NEAR_ONE, 1, 0, 0.02},
     };
     for (size_t k = 0; k < sizeof laws / sizeof *laws; k++) {
         tdo_params *p = one(laws[k].init, 3);
@@ -145,8 +147,40 @@ static void a_value_that_is_not_finite_is_named(void)
     tdo_params_free(&p);
 }
 
+static void a_small_start_is_for_weights_and_scales(void)
+{
+    const struct {
+        struct tdo_param entry;
+        enum tdo_init want;
+    } cases[] = {
+        {{.name = "conv", .shape = TDO_SHAPE(2, 2, 3, 3), .init = TDO_INIT_KAIMING_NORMAL},
+         TDO_INIT_SMALL},
+        {{.name = "fc", .shape = TDO_SHAPE(2, 2), .init = TDO_INIT_TRUNCATED}, TDO_INIT_SMALL},
+        {{.name = "fc.bias", .shape = TDO_SHAPE(2), .init = TDO_INIT_FAN_IN_UNIFORM},
+         TDO_INIT_FAN_IN_UNIFORM},
+        {{.name = "scale", .shape = TDO_SHAPE(2), .init = TDO_INIT_ONE, .norm = true},
+         TDO_INIT_NEAR_ONE},
+        {{.name = "shift", .shape = TDO_SHAPE(2), .norm = true}, TDO_INIT_ZERO},
+        {{.name = "var", .shape = TDO_SHAPE(2), .kind = TDO_PARAM_BUFFER, .init = TDO_INIT_ONE},
+         TDO_INIT_ONE},
+        {{.name = "alpha", .shape = TDO_SHAPE(2, 2), .init = TDO_INIT_VALUE, .owner = "pni"},
+         TDO_INIT_VALUE}};
+    tdo_params *p = NULL;
+    int64_t index;
+    ASSERT_OK_FATAL(tdo_params_new(&p));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ASSERT_OK_FATAL(tdo_params_add(p, &cases[i].entry, &index));
+    }
+    tdo_params_start_small(p);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        CU_ASSERT_EQUAL(tdo_params_at(p, (int64_t)i)->init, cases[i].want);
+    }
+    tdo_params_free(&p);
+}
+
 CU_TestInfo suite_tests[] = {
     {"each law of initialisation has its moments", each_law_has_its_moments},
+    {"a small start is for weights and scales", a_small_start_is_for_weights_and_scales},
     {"starting values are a function of seed and index",
      values_are_a_function_of_seed_and_index},
     {"entries lie one after the other", entries_lie_one_after_the_other},

@@ -46,13 +46,18 @@ static tdo_params *model(uint32_t seed)
 }
 
 /* Open, fill, close. */
-static tdo_err fill(tdo_params *p)
+static tdo_err start(tdo_params *p, enum tdo_safetensors_lack lack)
 {
     tdo_safetensors *f = NULL;
     tdo_err err = tdo_safetensors_open(path, &f);
-    err = err == TDO_OK ? tdo_safetensors_fill(f, p) : err;
+    err = err == TDO_OK ? tdo_safetensors_fill(f, p, lack) : err;
     tdo_safetensors_free(&f);
     return err;
+}
+
+static tdo_err fill(tdo_params *p)
+{
+    return start(p, TDO_LACK_NONE);
 }
 
 static tdo_json *description(void)
@@ -248,6 +253,78 @@ static void no_file_is_an_error_of_the_file(void)
     CU_ASSERT_PTR_NULL(f);
 }
 
+/* The model, and two parameters that a defense trains. */
+static tdo_params *defended(void)
+{
+    tdo_params *p = NULL;
+    int64_t index;
+    const struct tdo_param entries[] = {
+        {.name = "a.weight", .shape = TDO_SHAPE(2, 3), .init = TDO_INIT_ONE},
+        {.name = "a.alpha",
+         .shape = TDO_SHAPE(1),
+         .init = TDO_INIT_VALUE,
+         .start = 0.25,
+         .owner = "noise"},
+        {.name = "b", .shape = TDO_SHAPE(4), .init = TDO_INIT_ONE},
+        {.name = "b.alpha",
+         .shape = TDO_SHAPE(1),
+         .init = TDO_INIT_VALUE,
+         .start = 0.5,
+         .owner = "noise"},
+        {.name = "c", .shape = TDO_SHAPE(2), .kind = TDO_PARAM_BUFFER, .init = TDO_INIT_ONE}};
+    ASSERT_OK_FATAL(tdo_params_new(&p));
+    for (int i = 0; i < 5; i++) {
+        ASSERT_OK_FATAL(tdo_params_add(p, &entries[i], &index));
+    }
+    ASSERT_OK_FATAL(tdo_params_init(p, 1));
+    return p;
+}
+
+static void expect_refusal(tdo_params *p, enum tdo_safetensors_lack lack, const char *message)
+{
+    CU_ASSERT_EQUAL(start(p, lack), TDO_ERR_FORMAT);
+    CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, message));
+}
+
+static void what_a_defense_trains_may_start_afresh(void)
+{
+    tdo_params *plain = model(1), *p = defended(), *without = model(2);
+    tdo_json *what = NULL;
+    ASSERT_OK_FATAL(tdo_json_object(&what));
+    ASSERT_OK_FATAL(tdo_safetensors_write(path, plain, what));
+    expect_refusal(p, TDO_LACK_NONE, "tensor a.alpha of the model is missing");
+    ASSERT_OK(start(p, TDO_LACK_DEFENSES));
+    CU_ASSERT_EQUAL(memcmp(tdo_params_values(p, 0), tdo_params_values(plain, 0), 24), 0);
+    CU_ASSERT_EQUAL(memcmp(tdo_params_values(p, 2), tdo_params_values(plain, 1), 16), 0);
+    CU_ASSERT_TRUE(tdo_params_values(p, 1)[0] == 0.25F && tdo_params_values(p, 3)[0] == 0.5F);
+    /* A file that has them gives them; one network is no start for one without. */
+    tdo_params_values(p, 1)[0] = tdo_params_values(p, 3)[0] = 7;
+    ASSERT_OK_FATAL(tdo_safetensors_write(path, p, what));
+    tdo_params_values(p, 1)[0] = tdo_params_values(p, 3)[0] = 8;
+    ASSERT_OK(start(p, TDO_LACK_DEFENSES));
+    CU_ASSERT_TRUE(tdo_params_values(p, 1)[0] == 7 && tdo_params_values(p, 3)[0] == 7);
+    expect_refusal(without, TDO_LACK_DEFENSES, "tensor a.alpha is unexpected");
+    tdo_params_free(&plain);
+    tdo_params_free(&p);
+    tdo_params_free(&without);
+    tdo_json_free(&what);
+}
+
+#define ALPHA "\"a.alpha\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[48,52]}"
+
+/* Some of a defense's parameters, or none of the model's own: the file is broken. */
+static void other_missing_tensors_are_an_error(void)
+{
+    tdo_params *p = defended();
+    const char *half = "{" A "," B "," C "," ALPHA "}", *less = "{" A "," B "}";
+    write_file(half, strlen(half), 52, NULL);
+    expect_refusal(p, TDO_LACK_DEFENSES, "tensor b.alpha of the model is missing");
+    write_file(less, strlen(less), 40, NULL);
+    expect_refusal(p, TDO_LACK_DEFENSES, "tensor c of the model is missing");
+    tdo_params_free(&p);
+    unlink(path);
+}
+
 CU_TestInfo suite_tests[] = {
     {"a model comes back bit for bit", a_model_comes_back_bit_for_bit},
     {"half precision is widened", half_precision_is_widened},
@@ -255,6 +332,8 @@ CU_TestInfo suite_tests[] = {
      integer_tensors_that_the_model_lacks_are_skipped},
     {"a bad file gives a message that names file and tensor",
      a_bad_file_gives_a_message_that_names_it},
+    {"what a defense trains may start afresh", what_a_defense_trains_may_start_afresh},
+    {"other missing tensors are an error", other_missing_tensors_are_an_error},
     {"no file is an error of the file", no_file_is_an_error_of_the_file},
     CU_TEST_INFO_NULL,
 };

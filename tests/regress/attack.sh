@@ -65,7 +65,7 @@ must_work 1 train run.dir=static data.file=of_train/adversarial.h5 model.name=le
 must_work 1 evaluate run.dir=aside data.file=one/adversarial.h5 model.file=net/model.safetensors
 
 # A random target: judged by fresh draws, the same ones on any ranks; quantised in front.
-random=("${common[@]}" target.sigma=0.2 target.draws=20 attack=fgsm,pgd attack.1.draws=3 attack.1.reduce=probability attack.1.steps=3 craft.store=none)
+random=("${common[@]}" vote.sigma=0.2 vote.draws=20 attack=fgsm,pgd attack.1.draws=3 attack.1.reduce=probability attack.1.steps=3 craft.store=none)
 must_work 1 attack "${random[@]}" run.dir=noisy
 must_say 'a fresh draw'
 must_not_exist noisy/adversarial.h5

@@ -7,7 +7,8 @@ glyphs g.h5 320 40
 cat > inner.cfg <<'C'
 inner = ( { name = "pgd"; eps = 0.1; steps = 3; keep = "last"; },
           { name = "pgd"; eps = 0.1; steps = 2; loss = "kl"; start = "normal"; keep = "last"; },
-          { name = "fgsm"; eps = 0.2; label = "predicted"; }, { name = "vat"; eps = 1; } );
+          { name = "fgsm"; eps = 0.2; label = "predicted"; }, { name = "vat"; eps = 1; },
+          { name = "epgd"; eps = 0.1; steps = 2; draws = 2; }, { name = "smoothadv"; eps = 1; steps = 2; form = "ddn"; } );
 C
 # A network without defenses, and what DeepFool makes of its training images.
 long=(data.file=g.h5 model.name=lenet train.epochs=8 train.batch=32)
@@ -23,7 +24,12 @@ must_work 1 train run.dir=moons data.file=m.h5 "${short[@]}"
 # What a row needs besides: an inner attack that is not the first, smaller steps, what is stored.
 declare -A more=([trades]=defense.0.inner=1 [vat]=defense.0.inner=3 [deep_defense]=train.clip=1
     [static_set]=defense.0.file=crafted/adversarial.h5 [distillation]=defense.0.teacher=teacher
-    [consistency]=defense=consistency,gaussian
+    [consistency]=defense=consistency,gaussian [cni]=train.clip=1 [smooth_adversarial]=defense=smooth_adversarial,gaussian
+    [smooth_ddn]="defense=gaussian,smooth_adversarial defense.1.inner=5 defense.1.draws=3 defense.1.train=first defense.1.eps_warmup=3"
+    [epgd_rse]="defense=rse,adversarial defense.1.inner=4" [epgd_pni]="defense=pni,adversarial defense.1.inner=4 defense.1.share=0.5"
+    [epgd_cni]="defense=cni,adversarial defense.1.inner=4 train.clip=0.05 train.steps=2"
+    [noisy_image]="defense.0.on=image defense.0.grain=element" [noisy_inputs]="defense.0.on=inputs defense.0.grain=channel"
+    [colored_outputs]="defense.0.on=outputs defense.0.linear=plain"
     [ensemble_adversarial]=defense.0.sources=teacher,second/model.safetensors)
 
 # train_row <directory> <ranks> <arguments...>
@@ -33,9 +39,10 @@ train_row() {
 
 must_work 1 list defenses
 mapfile -t rows < <(grep -o '^[a-z_0-9]*' out | grep .)
-# The table, and another way of one of its rows.
-ways=("${rows[@]}" copies)
-declare -A row_of=([copies]=gaussian)
+# The table, and other ways of some of its rows.
+ways=("${rows[@]}" copies noisy_image noisy_inputs colored_outputs smooth_ddn epgd_rse epgd_pni epgd_cni)
+declare -A row_of=([copies]=gaussian [noisy_image]=pni [noisy_inputs]=pni [colored_outputs]=cni
+    [smooth_ddn]=gaussian [epgd_rse]=rse [epgd_pni]=pni [epgd_cni]=cni)
 more[copies]="defense.0.copies=2 defense.0.noise=uniform defense.0.clip=1"
 check "there are rows" test "${#rows[@]}" -ge 8
 for row in "${rows[@]}"; do
@@ -56,7 +63,8 @@ done
 # Rows change training, each in its way.
 if [[ $mode != brief ]]; then
     for row in copies static_set label_smoothing feature_squeezing adversarial trades mart vat input_gradient \
-               ensemble_adversarial distillation parseval consistency; do
+               ensemble_adversarial distillation parseval consistency rse pni cni noisy_image noisy_inputs colored_outputs \
+               smooth_adversarial smooth_ddn epgd_rse epgd_pni epgd_cni; do
         must_differ gaussian/model.safetensors $row/model.safetensors
         must_differ brelu/model.safetensors $row/model.safetensors
     done
@@ -70,6 +78,31 @@ if [[ $mode != brief ]]; then
     must_equal gaussian/model.safetensors copies1/model.safetensors
     must_differ gaussian/model.safetensors copies2/model.safetensors
 fi
+
+# Random networks: what comes of an image depends on its key alone, not on ranks or batches, also where
+# one draw of the weights serves all images; a vote wants its own.
+for row in rse pni cni colored_outputs; do
+    [[ -e $row/model.safetensors ]] || continue # brief: not all were trained
+    for ranks in 1 3; do
+        for share in row batch; do
+            rm -rf $share$ranks
+            mkdir $share$ranks
+            cp $row/model.safetensors $share$ranks
+            must_work $ranks evaluate run.dir=$share$ranks data.file=g.h5 noise.share=$share evaluate.batch=$((5 * ranks))
+        done
+        must_work $ranks certify run.dir=row$ranks data.file=g.h5 certify.sigma=0.2 certify.n=100 certify.n0=10 \
+            certify.max=4 certify.hash=true certify.batch=$((3 * ranks))
+        must_work $ranks attack run.dir=batch$ranks data.file=g.h5 attack=pgd attack.0.steps=2 attack.0.eps=0.1 \
+            attack.0.draws=2 vote.draws=4 craft.max=6 craft.batch=$((2 * ranks))
+    done
+    for share in row batch; do
+        must_equal ${share}1/evaluate.tsv ${share}3/evaluate.tsv
+    done
+    must_equal row1/votes.tsv row3/votes.tsv
+    must_equal batch1/outcomes.tsv batch3/outcomes.tsv
+    must_fail 2 'noise.share = batch: votes of an image want draws of their own' 1 certify run.dir=batch1 \
+        data.file=g.h5 certify.sigma=0.2 certify.n=100 certify.max=1 noise.share=batch
+done
 
 # Together, and after a kill; the stored set is known by its content, not by its name.
 cat > both.cfg <<'C'
@@ -102,6 +135,34 @@ must_work 3 "${train[@]}" run.dir=killed defense.6.file=moved/adversarial.h5
 mv moved crafted
 check "it goes on" grep -q '^resume' err
 must_equal whole/model.safetensors killed/model.safetensors
+
+# Attacks on a random network, and on a smoothed one, with warm-up.
+for defense in pni,adversarial gaussian,smooth_adversarial; do
+    sometimes 2 || continue
+    train=(train inner.cfg data.file=g.h5 model.name=zcnn train.epochs=2 train.steps=12 train.batch=32 train.save=2 defense=$defense defense.1.inner=4)
+    [[ $defense != *smooth* ]] || train+=(defense.1.inner=5 defense.1.eps_warmup=2)
+    rm -rf unbroken
+    must_work 2 "${train[@]}" run.dir=unbroken
+    killed "${train[@]}"
+    must_work 3 "${train[@]}" run.dir=killed
+    check "it goes on" grep -q '^resume' err
+    must_equal unbroken/model.safetensors killed/model.safetensors
+done
+
+# A plain network is a start for a random one, whose own parameters start as ever; and goes on with noise
+# on its input.
+tune=(train data.file=g.h5 train.steps=1 train.batch=32)
+must_work 2 "${tune[@]}" run.dir=fresh model.file=plain/model.safetensors defense=cni train.lr=0
+check "what starts afresh is told" grep -q 'plain/model.safetensors: 6 parameters of cni (.* numbers) are not in it and start afresh' err
+must_work 1 evaluate run.dir=plain data.file=g.h5
+must_work 1 evaluate run.dir=fresh data.file=g.h5 vote.noise=false
+must_equal plain/evaluate.tsv fresh/evaluate.tsv
+must_work 2 "${tune[@]}" run.dir=tuned model.file=fresh/model.safetensors defense=cni,gaussian train.clip=0.05
+check "nothing starts afresh" test -z "$(grep afresh err)"
+must_differ fresh/model.safetensors tuned/model.safetensors
+must_fail 1 'tensor .*alpha.* is unexpected' 1 "${tune[@]}" run.dir=back model.file=fresh/model.safetensors defense=gaussian
+must_fail 1 'tensor .*alpha.* is unexpected' 1 "${tune[@]}" run.dir=back model.file=fresh/model.safetensors defense=pni
+must_work 1 "${tune[@]}" run.dir=small model.name=lenet model.init=rse defense=rse train.lr=0
 
 if [[ $mode != brief ]]; then
     # Of a teacher what counts is what it says, not where it lies.
@@ -147,7 +208,13 @@ refuse() { # [-1] <regex> <arguments...>: exit code 2, or 1
 }
 refuse 'both own the loss' inner.cfg defense=trades,mart
 refuse 'of the list inner, which has 0' defense=adversarial
-refuse 'of the list inner, which has 4' inner.cfg defense=adversarial defense.0.inner=4
+refuse 'of the list inner, which has 6' inner.cfg defense=adversarial defense.0.inner=6
+refuse 'smooth_adversarial. attacks the network behind noise, .* gaussian with copies = 0 expected' inner.cfg defense=smooth_adversarial
+refuse 'inner.0.draws: defense.1 .smooth_adversarial. has draws = 2' defense=gaussian,smooth_adversarial inner=pgd inner.0.draws=3
+refuse 'inner.4.draws: defense.1 .smooth_adversarial. has draws = 3' inner.cfg defense=gaussian,smooth_adversarial \
+    defense.1.inner=4 defense.1.draws=3
+refuse 'inner.0.redraw: defense.1 .smooth_adversarial. has' defense=gaussian,smooth_adversarial inner=epgd inner.0.redraw=step
+refuse 'model.init: weights start with those of plain/model.safetensors' model.init=rse model.file=plain/model.safetensors model.name=lenet
 refuse 'consistency. compares draws .* gaussian with copies = 0 expected' defense=consistency
 refuse 'defense.1.copies' defense=gaussian,consistency defense.1.copies=17
 refuse 'rounded noise is for 8-bit' inner.cfg defense=gaussian,adversarial defense.0.noise=rounded
@@ -182,6 +249,8 @@ if [[ $mode != brief ]]; then
     must_work 2 train run.dir=scores data.file=g.h5 "${short[@]}" train.steps=1 defense=adversarial inner=nattack \
         inner.0.population=4 inner.0.steps=2
 fi
+refuse 'rse. would do nothing: model.name = mlp has no convolutions' defense=rse model.name=mlp
+refuse 'defense.0.on is ' defense=pni defense.0.on=everything
 refuse "layers: 'fc9' is none of the network's: conv1, .*" defense=deep_defense defense.0.layers=conv1,fc9
 refuse 'train.norm = fixed: zcnn has no batch' train.norm=fixed
 

@@ -119,6 +119,18 @@ must_be "a start, 19 steps, an end" 21 "$(grep -c '^0' weak/report/accuracy_l2.d
 check "no section without results" bash -c '! grep -q Certified.accuracy weak/report/report.md'
 check "no line of the page ends in a blank" bash -c '! grep -n " $" one/report.md'
 
+# ---- masked gradients -------------------------------------------------------------------------------
+check "attacks of unknown names are not compared" bash -c '! grep -q "may be masked" one/report.md'
+mkdir masked
+sed 's/"name": "ball", "title": "ball linf 0.05"/"name": "pgd", "title": "pgd linf 0.1"/
+     s/"name": "ball", "title": "ball linf 0.1"/"name": "nattack", "title": "nattack linf 0.1"/
+     s/"eps": 0.05/"eps": 0.1/' weak/attack.json > masked/attack.json
+cp weak/outcomes.tsv weak/run.json masked
+must_work 1 report report.from=masked report.out=masks
+sentence='^masked: black-box nattack linf 0.1 leaves 50.0 %, less than every white-box attack .*'
+sentence+='\(best: pgd linf 0.1 70.0 %\): gradients may be masked\.$'
+check "a black-box attack that beats the white-box ones is named" grep -Eq "$sentence" masks/report.md
+
 # ---- contact sheets ---------------------------------------------------------------------------------
 # Any images will do in place of adversarial ones: 4 attacks x 20 images.
 glyphs weak/adversarial.h5 4 80

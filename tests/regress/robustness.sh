@@ -136,7 +136,7 @@ is "the mean is that of all images" a/sensitivity.tsv mean loss \
 
 # ---- a random target -----------------------------------------------------------------------------
 must_work 2 attack run.dir=r data.file=glyphs.h5 model.file=a/model.safetensors attack=fgsm \
-    attack.0.eps=0.05 target.sigma=0.3 target.draws=30 craft.max=20
+    attack.0.eps=0.05 vote.sigma=0.3 vote.draws=30 craft.max=20
 evaluate r 2
 must_say 'a fresh draw +[0-9.]+ %  \([0-9.]+ to [0-9.]+ with 95 % confidence'
 want=$(awk -F '\t' 'NR > 1 { n++; s += 1 - $15 / $16 } END { printf "%.12g", s / n }' r/outcomes.tsv)

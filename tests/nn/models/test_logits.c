@@ -143,6 +143,23 @@ static void wrn_agrees(void)
     compare("wrn", spec, torch_wrn_10_2);
 }
 
+static void bottlenecks_agree(void)
+{
+    struct tdo_model_spec spec = {.height = 65, .width = 65, .channels = 3, .wide = 0.0625};
+    compare("resnet50", spec, torch_resnet50);
+    spec = colour;
+    spec.wide = 0.0625;
+    compare("resnext29", spec, torch_resnext29);
+}
+
+static void nets_for_stl10_agree(void)
+{
+    struct tdo_model_spec spec = {.height = 96, .width = 96, .channels = 3, .wide = 0.25};
+    compare("model_a", spec, torch_model_a);
+    spec.wide = 0.125;
+    compare("aaron", spec, torch_aaron);
+}
+
 CU_TestInfo suite_tests[] = {
     {"lenet gives PyTorch's logits", lenet_agrees},
     {"resnet20 gives PyTorch's logits with both shortcuts", resnet20_agrees},
@@ -152,5 +169,7 @@ CU_TestInfo suite_tests[] = {
     {"alexnet gives PyTorch's logits", alexnet_agrees},
     {"resnet18 gives PyTorch's logits", resnet18_agrees},
     {"wrn gives PyTorch's logits, with and without a shortcut in its first group", wrn_agrees},
+    {"resnet50 and resnext29 give PyTorch's logits", bottlenecks_agree},
+    {"model_a and aaron give PyTorch's logits", nets_for_stl10_agree},
     CU_TEST_INFO_NULL,
 };

@@ -292,6 +292,10 @@ static void every_gradient_agrees_with_central_differences(void)
                                           {"small_cnn", 16, 2, 1, 8},
                                           {"alexnet", 63, 2, 0.03125, 4},
                                           {"resnet18", 32, 2, 0.0625, 2},
+                                          {"resnet50", 64, 8, 0.0625, 0.1},
+                                          {"resnext29", 8, 6, 0.03125, 1},
+                                          {"model_a", 96, 2, 0.0625, 4},
+                                          {"aaron", 80, 2, 0.0625, 4},
                                           {"wrn", 8, 2, 0.25, 4}};
     check("mlp", 'A', &small[0], true);
     for (int i = 0; tdo_model_table[i]; i++) {
@@ -370,6 +374,15 @@ static void parameter_counts_are_the_published_ones(void)
     /* torchvision, 1000 classes */
     CU_ASSERT_EQUAL(deep_count_of("alexnet", 1000, 0, 1), 61100840);
     CU_ASSERT_EQUAL(deep_count_of("resnet18", 1000, 0, 1), 11689512);
+    CU_ASSERT_EQUAL(deep_count_of("resnet50", 1000, 0, 1), 25557032);
+    /* Xie et al. 2017 give sizes of other widths; this is the network of their code, in PyTorch */
+    CU_ASSERT_EQUAL(count_of("resnext29", 'A', 32, 3), 9128778);
+    /* six convolutions 9 a b + b; of aaron 2 b more for its norms; 256 10 + 10, 512 10 + 10 */
+    CU_ASSERT_EQUAL(count_of("model_a", 'A', 96, 3),
+                    896 + 18496 + 73856 + 147584 + 295168 + 590080 + 2570);
+    CU_ASSERT_EQUAL(count_of("aaron", 'A', 96, 3),
+                    896 + 18496 + 73856 + 295168 + 590080 + 1180160 +
+                        2 * (32 + 64 + 128 + 256 + 256 + 512) + 5130);
 }
 
 /* Zagoruyko and Komodakis 2016, table 4, in millions: 2.7 (16-4), 8.9 (40-4), 11.0 (16-8), 36.5
@@ -519,7 +532,14 @@ static void must_have_names(const char *model, int depth, const char *want)
 #define LAYER(name)     name ".weight " name ".bias "
 #define BLOCK(name)     name ".conv1.weight " name ".bn1.* " name ".conv2.weight " name ".bn2.* "
 #define PROJECTED(name) BLOCK(name) name ".downsample.0.weight " name ".downsample.1.* "
-#define WIDE(name)      name ".bn1.* " name ".conv1.weight " name ".bn2.* " name ".conv2.weight "
+#define THREE(name)     BLOCK(name) name ".conv3.weight " name ".bn3.* "
+#define CHANGED(name)   THREE(name) name ".downsample.0.weight " name ".downsample.1.* "
+#define PLAIN(i)                                                                               \
+    LAYER("conv" #i)                                                                           \
+    "bn" #i ".running_mean "                                                                   \
+    "bn" #i ".running_var "
+#define SCALED(i)  LAYER("conv" #i) "bn" #i ".* "
+#define WIDE(name) name ".bn1.* " name ".conv1.weight " name ".bn2.* " name ".conv2.weight "
 
 static void state_dicts_have_their_authors_names(void)
 {
@@ -543,6 +563,15 @@ static void state_dicts_have_their_authors_names(void)
                         PROJECTED("layer2.0") BLOCK("layer2.1") PROJECTED("layer3.0")
                             BLOCK("layer3.1") PROJECTED("layer4.0") BLOCK("layer4.1")
                                 LAYER("fc"));
+    must_have_names("resnext29", 0,
+                    "conv1.weight bn1.* " CHANGED("layer1.0") THREE("layer1.1")
+                        THREE("layer1.2") CHANGED("layer2.0") THREE("layer2.1")
+                            THREE("layer2.2") CHANGED("layer3.0") THREE("layer3.1")
+                                THREE("layer3.2") LAYER("fc"));
+    must_have_names("model_a", 0,
+                    PLAIN(1) PLAIN(2) PLAIN(3) PLAIN(4) PLAIN(5) PLAIN(6) LAYER("fc"));
+    must_have_names("aaron", 0,
+                    SCALED(1) SCALED(2) SCALED(3) SCALED(4) SCALED(5) SCALED(6) LAYER("fc"));
     /* widened to 1, 2, 4 channels, so that every group begins with a shortcut */
     must_have_names(
         "wrn", 16,
@@ -784,6 +813,11 @@ static void a_model_says_which_images_it_wants(void)
                  {"alexnet", "63 pixels", 62, false},
                  {"alexnet", "", 63, true},
                  {"alexnet", "", 100, true},
+                 {"model_a", "96 pixels", 95, false},
+                 {"model_a", "", 96, true},
+                 {"aaron", "80 pixels", 79, false},
+                 {"aaron", "", 80, true},
+                 {"resnet50", "", 32, true},
                  {"resnet18", "", 32, true},
                  {"resnet18", "", 33, true},
                  {"wrn", "", 28, true}};

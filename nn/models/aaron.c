@@ -1,0 +1,46 @@
+/* The later form of model_a, for the 96x96 images of STL-10: batch norm with scale and shift, 256
+ * channels in the fourth and fifth convolution and 512 in the sixth, and the mean over the places
+ * that are left (2x2) in front of the linear layer.
+ *
+ * Names are conv<i>, bn<i>, fc. Kaiming normal by fan-out, bias 0; the linear layer starts as
+ * PyTorch's default.
+ * Source: Liu et al. 2019 (Adv-BNN), section 4, and their published code, which calls it Aaron. */
+#include <stdio.h>
+
+#include "nn/models/models.h"
+
+/* number counts from 1; below 5 the image keeps its size, and pooling follows. */
+static tdo_node norm_conv(struct tdo_build *b, int number, tdo_node x, int64_t channels)
+{
+    const struct tdo_layer_conv three = tdo_layer_square(3, 1, number < 5, true);
+    char name[16];
+    snprintf(name, sizeof name, "conv%d", number);
+    x = tdo_layer_conv(b, name, x, channels, &three);
+    snprintf(name, sizeof name, "bn%d", number);
+    x = tdo_layer_activation(b, tdo_layer_batchnorm(b, name, x));
+    return number < 5 ? tdo_layer_maxpool(b, x, 2, 2) : x;
+}
+
+static tdo_node build(struct tdo_build *b, tdo_node x, const struct tdo_model_spec *spec)
+{
+    static const int channels[] = {32, 64, 128, 256, 256, 512};
+    if (spec->height < 80 || spec->width < 80) {
+        return tdo_graph_fail(b->g, TDO_ERR_SHAPE, "it wants 80 pixels a side or more");
+    }
+    for (int i = 0; i < 6; i++) {
+        x = norm_conv(b, i + 1, x, tdo_model_channels(spec, channels[i]));
+    }
+    b->weight_init = b->bias_init = TDO_INIT_FAN_IN_UNIFORM;
+    return tdo_layer_linear(b, "fc", tdo_layer_global_mean(b, x), spec->classes);
+}
+
+const struct tdo_model tdo_model_aaron = {
+    .name = "aaron",
+    .help = "STL-10 network, later form of model_a: six 3x3 convolutions, 32 to 512 channels",
+    .cite = "Liu et al. 2019 (Adv-BNN), section 4",
+    .width = true,
+    .usual = {96, 96, 3},
+    .weight_init = TDO_INIT_KAIMING_NORMAL,
+    .bias_init = TDO_INIT_ZERO,
+    .build = build,
+};

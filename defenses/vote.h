@@ -40,8 +40,8 @@ struct tdo_vote {
 
 const char *tdo_vote_name(enum tdo_vote_rule rule);
 
-/* Add what one draw says, logits [classes], to score [classes], which starts as zeros. */
-void tdo_vote_add(const struct tdo_vote *v, const float *logits, int classes, double *score);
+/* Add what one draw says, logits z [classes], to score [classes], which starts as zeros. */
+void tdo_vote_add(const struct tdo_vote *v, const float *z, int classes, double *score);
 
 /* The lowest class of a largest score. */
 int tdo_vote_class(const double *score, int classes);

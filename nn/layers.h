@@ -42,38 +42,36 @@ struct tdo_batch_stats {
 struct tdo_build {
     tdo_graph *g;
     tdo_params *params;
-    int64_t
-        first_param; /* number of its first parameter in the graph: networks that share a graph
-                            have their own ranges */
-    tdo_node
-        auxiliary; /* logits of an auxiliary head, if the model has one: its model sets it */
+    int64_t first_param; /* number of its first parameter in the graph: networks that share a
+                            graph have their own ranges */
     const char
-        *learns; /* weights that derivatives go on to, as tdo_params_listed has it; others
-                           are constants. NULL or "": all */
+        *learns; /* where derivatives go on to, as tdo_params_listed has it; other weights
+                            are constants. NULL or "": all */
+    const struct tdo_hook *hook;
+    const void *outside; /* self of the hook whose noise in front of the first convolution is on
+                            the pixels already; NULL: of none */
+    const char *layer;   /* of the layer being made, for hooks: its name; */
+    double dropout;      /* probability of dropping a unit in training; 0: no dropout */
+    int hooks;
+    uint32_t seed; /* of dropout */
     enum tdo_norm_mode norm;
-    bool noise;           /* are noise layers active? */
-    double dropout;       /* probability of dropping a unit in training; 0: no dropout */
-    uint32_t seed;        /* of dropout */
+    enum tdo_init weight_init, bias_init;
+    tdo_node auxiliary;   /* logits of an auxiliary head, if the model has one, which sets it */
     tdo_node row_weights; /* [N], TDO_NORM_BATCH only: 0 marks padding */
     tdo_node keys;        /* [N], for random layers; TDO_NONE if there are none */
-    bool part;            /* the network is built for a part of these rows, */
-    int first_key;        /* from this one on */
+    int first_key;        /* `part`: the first of keys that is of this network */
+    tdo_node weight_keys; /* `shared` */
+    int convs, layers;    /* counters: convolutions; layers with weights */
+    int dropouts;         /* counter: places of dropout */
+    int activations;      /* counter */
+    int norms;
+    bool noise; /* are noise layers active? */
+    bool part;  /* the network is built for a part of these rows, from first_key on */
     /* One draw of random weights serves all rows. Its key is the first of weight_keys (TDO_NONE:
      * of keys), with TDO_SAMPLE_BATCH as its sample: all keys have one draw and step. Otherwise a
      * network with random weights has one row. */
     bool shared;
-    tdo_node weight_keys;
-    const char *layer; /* of the layer being made, for hooks: its name; */
-    bool convolution;  /* is it one, or linear? */
-    const struct tdo_hook *hook;
-    int hooks;
-    const void *outside; /* self of the hook whose noise in front of the first convolution is on
-                            the pixels already; NULL: of none */
-    enum tdo_init weight_init, bias_init;
-    int convs, layers; /* counters: convolutions; layers with weights */
-    int dropouts;      /* counter: places of dropout */
-    int activations;   /* counter */
-    int norms;
+    bool convolution; /* is the layer being made one, or linear? */
     struct tdo_batch_stats stats[TDO_MAX_NORMS];
 };
 

@@ -98,11 +98,13 @@ transfer() {
 
 cifar() {
     local method methods=(cnn squeezing smoothing fgsm gda_brelu) sigma=0.05 eps=0.05 bits=3
+    local spread=train.val_rows=spread    # images may be sorted by class
     runs+=/cifar
-    defended cnn train.val_rows=spread    # images may be sorted by class
+    defended cnn $spread
     crafted fgsm attack.0.eps=$eps
+    defended gda_brelu $spread train.epochs=5    # of four times the images
     for method in "${methods[@]}"; do
-        defended "$method" train.val_rows=spread
+        defended "$method" $spread
         attack "$method" craft.skip=10 evaluate.distance=false
     done
     report curves "${methods[@]}"

@@ -44,9 +44,9 @@ struct tdo_build {
     tdo_params *params;
     int64_t first_param; /* number of its first parameter in the graph: networks that share a
                             graph have their own ranges */
-    const char
-        *learns; /* where derivatives go on to, as tdo_params_listed has it; other weights
-                            are constants. NULL or "": all */
+    /* Weights that derivatives go on to, as tdo_params_listed has it; others are constants.
+     * NULL or "": all. */
+    const char *learns;
     const struct tdo_hook *hook;
     const void *outside; /* self of the hook whose noise in front of the first convolution is on
                             the pixels already; NULL: of none */

@@ -448,6 +448,38 @@ static void test_diverged(void)
     tdo_network_free(&n);
 }
 
+/* Two steps, so that the second begins with what the first left. */
+static void test_checkpoint(void)
+{
+    int64_t bytes[2];
+    struct tdo_network n[2];
+    for (int k = 0; k < 2; k++) {
+        const struct tdo_trainer_options options = {
+            .batch = MOST_ROWS, .shards = 4, .u8 = true, .checkpoint = k ? 4 : 0};
+        struct tdo_trainer_result result;
+        tdo_trainer *t = NULL;
+        make_network("resnet20", 16, 3, &n[k]);
+        ASSERT_OK_FATAL(tdo_trainer_new(runner_comm, &n[k], &options, &t));
+        const struct tdo_range r = tdo_trainer_rows(t, MOST_ROWS);
+        const struct tdo_trainer_batch batch = batch_of(MOST_ROWS, r.first);
+        for (int step = 0; step < 2; step++) {
+            ASSERT_OK_FATAL(tdo_trainer_step(t, &batch, &result));
+        }
+        bytes[k] = tdo_trainer_bytes(t);
+        tdo_trainer_free(&t);
+    }
+    CU_ASSERT_TRUE(bytes[1] < bytes[0]);
+    for (int kind = 0; kind < TDO_PARAM_KINDS; kind++) {
+        const enum tdo_param_kind of = (enum tdo_param_kind)kind;
+        const size_t size = (size_t)tdo_params_count(n[0].params, of) * sizeof(float);
+        CU_ASSERT_EQUAL(
+            memcmp(tdo_params_block(n[0].params, of), tdo_params_block(n[1].params, of), size),
+            0);
+    }
+    tdo_network_free(&n[0]);
+    tdo_network_free(&n[1]);
+}
+
 CU_TestInfo suite_tests[] = {
     {"a step follows the gradient of the mean loss over the whole batch", test_whole_batch},
     {"shards of unequal size change nothing", test_uneven_shards},
@@ -459,5 +491,6 @@ CU_TestInfo suite_tests[] = {
      test_first_norm},
     {"random weights have one draw for each shard of a step", test_random_weights},
     {"a loss that is not finite is an error on all ranks and updates nothing", test_diverged},
+    {"gradient checkpointing gives the same weights from less memory", test_checkpoint},
     CU_TEST_INFO_NULL,
 };

@@ -354,6 +354,7 @@ static tdo_err build_training(enum arithmetic how, struct trained *t)
     TDO_TRY(tdo_params_init(t->params, 1));
     const struct tdo_plan_options options = {.full = how == F64,
                                              .fast = how == FAST,
+                                             .checkpoint = how == F64 ? 4 : 0,
                                              .param = tdo_params_for_plan,
                                              .context = t->params};
     return tdo_plan_new(t->g, 1 + n, out, &options, &t->plan);

@@ -618,6 +618,7 @@ static void state_dicts_have_their_authors_names(void)
                     "block3.layer.1") "bn1.* " LAYER("fc"));
 }
 
+/* clang-format off */
 #define UNIT(name)        name ".conv.weight " name ".bn.* "
 #define TWO_UNITS(name)   UNIT(name ".0") UNIT(name ".1")
 #define THREE_UNITS(name) TWO_UNITS(name) UNIT(name ".2")
@@ -636,8 +637,9 @@ static void state_dicts_have_their_authors_names(void)
     UNIT(m ".branch7x7_2")                                                                     \
     UNIT(m ".branch7x7_3")                                                                     \
     UNIT(m ".branch7x7dbl_1")                                                                  \
-    UNIT(m ".branch7x7dbl_2") UNIT(m ".branch7x7dbl_3") UNIT(m ".branch7x7dbl_4")              \
-        UNIT(m ".branch7x7dbl_5") UNIT(m ".branch_pool")
+    UNIT(m ".branch7x7dbl_2")                                                                  \
+    UNIT(m ".branch7x7dbl_3") UNIT(m ".branch7x7dbl_4") UNIT(m ".branch7x7dbl_5")              \
+        UNIT(m ".branch_pool")
 #define NAMES_D(m)                                                                             \
     UNIT(m ".branch3x3_1")                                                                     \
     UNIT(m ".branch3x3_2")                                                                     \
@@ -649,8 +651,9 @@ static void state_dicts_have_their_authors_names(void)
     UNIT(m ".branch3x3_2a")                                                                    \
     UNIT(m ".branch3x3_2b")                                                                    \
     UNIT(m ".branch3x3dbl_1")                                                                  \
-    UNIT(m ".branch3x3dbl_2") UNIT(m ".branch3x3dbl_3a") UNIT(m ".branch3x3dbl_3b")            \
-        UNIT(m ".branch_pool")
+    UNIT(m ".branch3x3dbl_2")                                                                  \
+    UNIT(m ".branch3x3dbl_3a") UNIT(m ".branch3x3dbl_3b") UNIT(m ".branch_pool")
+/* clang-format on */
 
 static void networks_of_hgd_have_their_authors_names(void)
 {

@@ -64,8 +64,12 @@ static void print_description(const struct tdo_network *n)
     if (n->model->depth) {
         printf("depth %d\n", s->depth);
     }
-    printf("images %" PRId64 "x%" PRId64 "x%" PRId64 ", %d classes\n", s->height, s->width,
-           s->channels, s->classes);
+    printf("images %" PRId64 "x%" PRId64 "x%" PRId64, s->height, s->width, s->channels);
+    if (n->model->output == TDO_MODEL_IMAGE) {
+        printf(", gives images\n");
+    } else {
+        printf(", %d classes\n", s->classes);
+    }
     print_input(s);
     for (int i = 0; i < n->defenses.count; i++) {
         print_defense(&n->defenses.use[i]);
@@ -87,6 +91,32 @@ static void print_network(const struct tdo_network *n)
            tdo_params_count(n->params, TDO_PARAM_WEIGHT),
            tdo_params_count(n->params, TDO_PARAM_BUFFER) +
                tdo_params_count(n->params, TDO_PARAM_FIXED));
+}
+
+/* What a row gives in the places that the model names. */
+static tdo_err print_taps(struct tdo_network *n)
+{
+    const struct tdo_model_spec *s = &n->spec;
+    struct tdo_build *b = NULL;
+    tdo_graph *g = NULL;
+    tdo_err err = TDO_OK;
+    TDO_GOTO(tdo_graph_new(&g));
+    TDO_GOTO(tdo_memory_new(1, &b));
+    *b = tdo_network_build_context(n, g, TDO_NORM_RUNNING);
+    b->keys = tdo_op_key(g, "keys", 1);
+    tdo_node x = tdo_op_input(g, "pixels", TDO_SHAPE(1, s->height, s->width, s->channels));
+    (void)(n->model->output == TDO_MODEL_IMAGE ? tdo_network_image(n, b, x)
+                                               : tdo_network_logits(n, b, x));
+    TDO_GOTO(tdo_graph_check(g));
+    printf("\nnamed places (layers, blocks, stages) and their shapes for one image:\n");
+    for (int i = 0; i < b->taps; i++) {
+        const tdo_shape shape = tdo_graph_shape(g, b->tap[i].node);
+        printf("%-32s %s\n", b->tap[i].name, tdo_shape_print(&shape).s);
+    }
+done:
+    tdo_memory_free(&b);
+    tdo_graph_free(&g);
+    return err;
 }
 
 static void print_tensors(const tdo_safetensors *f, const char *path)
@@ -134,17 +164,18 @@ static tdo_err info(struct tdo_job_context *c)
         return TDO_OK;
     }
     if (file[0]) {
-        TDO_TRY(tdo_network_open(c->config, file, NULL, &n));
+        TDO_TRY(tdo_network_open_any(c->config, file, NULL, &n));
     } else {
         TDO_TRY(tdo_network_size(c->config, tdo_model_find(name), &size));
-        TDO_TRY(tdo_network_configure(c->config, &size, &n));
+        TDO_TRY(tdo_network_configure_any(c->config, &size, &n));
     }
     print_network(&n);
+    const tdo_err err = print_taps(&n);
     if (n.foreign) {
         printf("%s has no description: all but the tensors is what the config says\n", file);
     }
     tdo_network_free(&n);
-    return TDO_OK;
+    return err;
 }
 
 const struct tdo_job tdo_job_info = {

@@ -2,7 +2,7 @@
  *
  * The description in a model file:
  *   { "model": { "name", "shortcut", "width", "depth" },
- *     "data": { "height", "width", "channels", "classes" },
+ *     "data": { "height", "width", "channels", "classes" (not of a denoiser) },
  *     "input": { "mean": [...], "std": [...], "mean_image", "contrast", "whiten" }, "defense": [ { "name", options... } ] } */
 #include "jobs/network.h"
 
@@ -81,6 +81,20 @@ static tdo_err choose_input(const tdo_config *c, struct tdo_model_spec *spec)
     return TDO_OK;
 }
 
+static bool gives_images(const struct tdo_network *n)
+{
+    return n->model->output == TDO_MODEL_IMAGE;
+}
+
+static tdo_err check_classifier(const struct tdo_network *n)
+{
+    return gives_images(n) ? TDO_FAIL(TDO_ERR_CONFIG,
+                                      "model.name = %s gives images, not classes: a classifier "
+                                      "is expected here",
+                                      n->model->name)
+                           : TDO_OK;
+}
+
 static void set_data(const struct tdo_network_data *data, struct tdo_model_spec *spec)
 {
     spec->height = data->height;
@@ -139,7 +153,9 @@ static tdo_err describe(struct tdo_network *n)
     tdo_json_set_int(data, "height", n->spec.height);
     tdo_json_set_int(data, "width", n->spec.width);
     tdo_json_set_int(data, "channels", n->spec.channels);
-    tdo_json_set_int(data, "classes", n->spec.classes);
+    if (!gives_images(n)) {
+        tdo_json_set_int(data, "classes", n->spec.classes);
+    }
     tdo_json_set(n->description, "model", &model);
     tdo_json_set(n->description, "data", &data);
     TDO_GOTO(describe_input(&n->spec, n->description));
@@ -200,9 +216,12 @@ static tdo_err recall_spec(const char *path, struct tdo_network *n, const char *
                 tdo_json_get_text(model, "name", name) &&
                 tdo_json_get_int(data, "height", &s->height) &&
                 tdo_json_get_int(data, "width", &s->width) &&
-                tdo_json_get_int(data, "channels", &s->channels) &&
-                tdo_json_get_int(data, "classes", &classes) && is_side(s->height) &&
-                is_side(s->width) && is_side(s->channels) && classes > 1 && classes < 1 << 24;
+                tdo_json_get_int(data, "channels", &s->channels) && is_side(s->height) &&
+                is_side(s->width) && is_side(s->channels);
+    const struct tdo_model *m = fine ? tdo_model_find(*name) : NULL;
+    if (fine && (!m || m->output == TDO_MODEL_LOGITS)) {
+        fine = tdo_json_get_int(data, "classes", &classes) && classes > 1 && classes < 1 << 24;
+    }
     if (fine) {
         s->classes = (int)classes;
         fine = recall_input(input, s);
@@ -313,11 +332,14 @@ static tdo_node build_rows(struct tdo_network *n, struct tdo_build *b, tdo_node 
     }
     b->first_key = first;
     b->part = part;
+    b->taps = 0; /* they were those of one row */
     b->auxiliary = heads ? join_rows(b->g, s.dim[0], auxiliary) : TDO_NONE;
-    return join_rows(b->g, s.dim[0], logits);
+    return tdo_layer_tap(b, gives_images(n) ? "image" : "logits",
+                         join_rows(b->g, s.dim[0], logits));
 }
 
-tdo_node tdo_network_behind(struct tdo_network *n, struct tdo_build *b, tdo_node x)
+/* What the model gives, logits or images. */
+static tdo_node behind(struct tdo_network *n, struct tdo_build *b, tdo_node x)
 {
     const tdo_shape s = tdo_graph_shape(b->g, x);
     tdo_node *part = NULL, logits = TDO_NONE;
@@ -330,6 +352,25 @@ tdo_node tdo_network_behind(struct tdo_network *n, struct tdo_build *b, tdo_node
     logits = build_rows(n, b, x, part, part + s.dim[0]);
     tdo_memory_free(&part);
     return logits;
+}
+
+tdo_node tdo_network_behind(struct tdo_network *n, struct tdo_build *b, tdo_node x)
+{
+    if (check_classifier(n) != TDO_OK) {
+        return tdo_graph_fail(b->g, TDO_ERR_CONFIG, "%s", tdo_error_last()->message);
+    }
+    return behind(n, b, x);
+}
+
+tdo_node tdo_network_image(struct tdo_network *n, struct tdo_build *b, tdo_node pixels)
+{
+    if (!gives_images(n)) {
+        return tdo_graph_fail(b->g, TDO_ERR_CONFIG,
+                              "model.name = %s gives classes, not images: a denoiser is "
+                              "expected here",
+                              n->model->name);
+    }
+    return behind(n, b, tdo_network_input(n, b, pixels));
 }
 
 tdo_node tdo_network_logits(struct tdo_network *n, struct tdo_build *b, tdo_node pixels)
@@ -394,7 +435,7 @@ static tdo_err make_table(struct tdo_network *n)
     const tdo_shape one = TDO_SHAPE(1, n->spec.height, n->spec.width, n->spec.channels);
     struct tdo_build b = tdo_network_build_context(n, g, TDO_NORM_RUNNING);
     b.keys = tdo_op_key(g, "keys", 1);
-    (void)tdo_network_logits(n, &b, tdo_op_input(g, "pixels", one));
+    (void)behind(n, &b, tdo_network_input(n, &b, tdo_op_input(g, "pixels", one)));
     err = tdo_graph_check(g);
     if (err == TDO_ERR_SHAPE) {
         const struct tdo_error_record reason = *tdo_error_last();
@@ -446,11 +487,23 @@ static tdo_err configure_spec(const tdo_config *c, const struct tdo_network_data
     n->spec.wide = tdo_config_real(c, "model.width");
     TDO_TRY(choose_model(name, n));
     TDO_TRY(choose_depth(c, n));
+    n->spec.classes = gives_images(n) ? 0 : n->spec.classes;
     return choose_input(c, &n->spec);
 }
 
 tdo_err tdo_network_configure(const tdo_config *c, const struct tdo_network_data *data,
                               struct tdo_network *out)
+{
+    const struct tdo_model *m = tdo_model_find(tdo_config_text(c, "model.name"));
+    *out = (struct tdo_network){.model = m};
+    if (m) { /* before it is built */
+        TDO_TRY(check_classifier(out));
+    }
+    return tdo_network_configure_any(c, data, out);
+}
+
+tdo_err tdo_network_configure_any(const tdo_config *c, const struct tdo_network_data *data,
+                                  struct tdo_network *out)
 {
     *out = (struct tdo_network){0};
     const uint32_t seed = (uint32_t)tdo_config_int(c, "run.seed");
@@ -488,9 +541,21 @@ tdo_err tdo_network_size(const tdo_config *c, const struct tdo_model *m,
 
 /* ---- model files ---------------------------------------------------------------------------------- */
 
-static tdo_err check_fit(const char *path, const struct tdo_model_spec *s,
+static tdo_err check_fit(const char *path, const struct tdo_network *n,
                          const struct tdo_network_data *d)
 {
+    const struct tdo_model_spec *s = &n->spec;
+    if (d && gives_images(n)) {
+        const bool fits =
+            d->height == s->height && d->width == s->width && d->channels == s->channels;
+        return fits ? TDO_OK
+                    : TDO_FAIL(TDO_ERR_CONFIG,
+                               "%s is for images of %lldx%lldx%lld, data.file has "
+                               "%lldx%lldx%lld",
+                               path, (long long)s->height, (long long)s->width,
+                               (long long)s->channels, (long long)d->height,
+                               (long long)d->width, (long long)d->channels);
+    }
     if (d && (d->height != s->height || d->width != s->width || d->channels != s->channels ||
               d->classes != s->classes)) {
         return TDO_FAIL(TDO_ERR_CONFIG,
@@ -576,7 +641,7 @@ static tdo_err check_same(const tdo_config *c, const char *path, const struct td
                         : refuse_depth(n->model, depth);
     }
     const long long classes = tdo_config_int(c, "model.classes");
-    if (tdo_config_given(c, "model.classes") && classes != s->classes) {
+    if (tdo_config_given(c, "model.classes") && classes != s->classes && !gives_images(n)) {
         return TDO_FAIL(TDO_ERR_CONFIG, "model.classes = %lld: %s has %d classes", classes,
                         path, s->classes);
     }
@@ -648,7 +713,7 @@ static tdo_err take_description(const tdo_config *c, const char *path,
     }
     TDO_TRY(choose_model(name, n));
     TDO_TRY(recall_depth(path, n));
-    TDO_TRY(check_fit(path, &n->spec, data));
+    TDO_TRY(check_fit(path, n, data));
     return check_same(c, path, n);
 }
 
@@ -684,7 +749,7 @@ static tdo_err take_config(const tdo_config *c, const tdo_safetensors *file, con
     TDO_TRY(tdo_network_size(c, tdo_model_find(name), &fit));
     TDO_TRY(configure_spec(c, data ? data : &fit, n));
     TDO_TRY(check_same(c, "data.file", n));
-    if (!data && !tdo_config_given(c, "model.classes")) {
+    if (!data && !tdo_config_given(c, "model.classes") && !gives_images(n)) {
         TDO_TRY(count_classes(file, n));
     }
     return TDO_OK;
@@ -705,8 +770,14 @@ static tdo_err take_defenses(const tdo_config *c, const char *path, bool ours,
     return describe(n);
 }
 
+enum opening {
+    OPEN_CLASSIFIER,
+    OPEN_ANY,
+    OPEN_START /* a classifier, with the defenses of the config */
+};
+
 static tdo_err open_network(const tdo_config *c, const char *path,
-                            const struct tdo_network_data *data, bool ours,
+                            const struct tdo_network_data *data, enum opening how,
                             struct tdo_network *out)
 {
     tdo_safetensors *file = NULL;
@@ -718,7 +789,8 @@ static tdo_err open_network(const tdo_config *c, const char *path,
     out->foreign = !out->description;
     TDO_GOTO(out->foreign ? take_config(c, file, path, data, out)
                           : take_description(c, path, data, out));
-    TDO_GOTO(take_defenses(c, path, ours, out));
+    TDO_GOTO(how == OPEN_ANY ? TDO_OK : check_classifier(out));
+    TDO_GOTO(take_defenses(c, path, how == OPEN_START, out));
     TDO_GOTO(make_table(out));
     TDO_GOTO(tdo_safetensors_match(file, out->params, lack));
     TDO_GOTO(tdo_params_init(out->params, 0));
@@ -741,13 +813,26 @@ const char *tdo_network_precision(const struct tdo_network *n)
     return n->bf16 ? "bf16" : "f32";
 }
 
-tdo_err tdo_network_open(const tdo_config *c, const char *path,
-                         const struct tdo_network_data *data, struct tdo_network *out)
+static tdo_err open_for_use(const tdo_config *c, const char *path,
+                            const struct tdo_network_data *data, enum opening how,
+                            struct tdo_network *out)
 {
-    TDO_TRY(open_network(c, path, data, false, out));
+    TDO_TRY(open_network(c, path, data, how, out));
     out->bf16 = tdo_config_choice(c, "model.precision") == 1;
     out->shared = tdo_config_choice(c, "noise.share") == 1;
     return TDO_OK;
+}
+
+tdo_err tdo_network_open(const tdo_config *c, const char *path,
+                         const struct tdo_network_data *data, struct tdo_network *out)
+{
+    return open_for_use(c, path, data, OPEN_CLASSIFIER, out);
+}
+
+tdo_err tdo_network_open_any(const tdo_config *c, const char *path,
+                             const struct tdo_network_data *data, struct tdo_network *out)
+{
+    return open_for_use(c, path, data, OPEN_ANY, out);
 }
 
 tdo_err tdo_network_start(const tdo_config *c, const char *path,
@@ -757,7 +842,7 @@ tdo_err tdo_network_start(const tdo_config *c, const char *path,
         return TDO_FAIL(TDO_ERR_CONFIG,
                         "model.init: weights start with those of %s; leave it out", path);
     }
-    return open_network(c, path, data, true, out);
+    return open_network(c, path, data, OPEN_START, out);
 }
 
 /* ---- the end, and files ----------------------------------------------------------------------- */

@@ -25,10 +25,11 @@ struct tdo_network {
 /* The image that a network is for. */
 struct tdo_network_data {
     int64_t height, width, channels;
-    int classes;
+    int classes; /* 0 in the description of a denoiser */
 };
 
-/* From model.* and defense of a config. *out must not move afterwards. Owner: caller. */
+/* From model.* and defense of a config. *out must not move afterwards. Owner: caller.
+ * Errors: TDO_ERR_CONFIG, also where the model is no classifier. */
 TDO_MUST tdo_err tdo_network_configure(const tdo_config *c, const struct tdo_network_data *data,
                                        struct tdo_network *out);
 
@@ -36,7 +37,7 @@ TDO_MUST tdo_err tdo_network_configure(const tdo_config *c, const struct tdo_net
  * (then a foreign file is for model.input, else the usual size of the model, and for model.classes,
  * else as many as its last layer has). *out must not move afterwards. Owner: caller.
  * Errors: TDO_ERR_FILE; TDO_ERR_FORMAT naming file and tensor; TDO_ERR_CONFIG naming the key that
- * is missing or says something else than the file. */
+ * is missing or says something else than the file, or where the model is no classifier. */
 TDO_MUST tdo_err tdo_network_open(const tdo_config *c, const char *path,
                                   const struct tdo_network_data *data, struct tdo_network *out);
 
@@ -45,6 +46,14 @@ TDO_MUST tdo_err tdo_network_open(const tdo_config *c, const char *path,
 TDO_MUST tdo_err tdo_network_start(const tdo_config *c, const char *path,
                                    const struct tdo_network_data *data,
                                    struct tdo_network *out);
+
+/* The same two for a network that gives either, logits or images (struct tdo_model). */
+TDO_MUST tdo_err tdo_network_configure_any(const tdo_config *c,
+                                           const struct tdo_network_data *data,
+                                           struct tdo_network *out);
+TDO_MUST tdo_err tdo_network_open_any(const tdo_config *c, const char *path,
+                                      const struct tdo_network_data *data,
+                                      struct tdo_network *out);
 
 /* Images as a config asks for them: model.input, else the usual ones of `m`, and model.classes. */
 TDO_MUST tdo_err tdo_network_size(const tdo_config *c, const struct tdo_model *m,
@@ -58,6 +67,8 @@ struct tdo_build tdo_network_build_context(struct tdo_network *n, tdo_graph *g,
 tdo_node tdo_network_input(struct tdo_network *n, struct tdo_build *b, tdo_node pixels);
 tdo_node tdo_network_behind(struct tdo_network *n, struct tdo_build *b, tdo_node x);
 tdo_node tdo_network_logits(struct tdo_network *n, struct tdo_build *b, tdo_node pixels);
+/* Pixels [N,H,W,C] -> pixels, of a denoiser. The wrong one of the two is an error in the graph. */
+tdo_node tdo_network_image(struct tdo_network *n, struct tdo_build *b, tdo_node pixels);
 
 /* From now on Gaussian noise of deviation `sigma`, the value of `key`, is added to the pixels that
  * the network is given. Where its own first noise layer does just that (a Gaussian one, with nothing

@@ -2,8 +2,7 @@
 #include "nn/layers.h"
 
 #include <stdio.h>
-
-static const double norm_eps = 1e-5;
+#include <string.h>
 
 /* A parameter node by name, made on first use. */
 static tdo_node parameter(struct tdo_build *b, const char *layer, const char *part,
@@ -280,15 +279,16 @@ static tdo_node normalise(struct tdo_build *b, const char *name, tdo_node x, boo
                               tdo_shape_print(&s).s);
     }
     const struct norm_params p = norm_parameters(b, name, s.dim[3], plain);
+    const double eps = b->norm_eps > 0 ? b->norm_eps : 1e-5;
     if (p.var == TDO_NONE) {
         return TDO_NONE;
     }
     if (b->norm == TDO_NORM_BATCH) {
         record_stats(b, &p, x);
-        tdo_node y = tdo_op_bn_train(g, x, p.gamma, p.beta, b->row_weights, norm_eps);
+        tdo_node y = tdo_op_bn_train(g, x, p.gamma, p.beta, b->row_weights, eps);
         return tdo_graph_name(g, y, "%s", name);
     }
-    tdo_node deviation = tdo_op_sqrt(g, tdo_op_affine(g, p.var, 1, norm_eps));
+    tdo_node deviation = tdo_op_sqrt(g, tdo_op_affine(g, p.var, 1, eps));
     tdo_node scale = tdo_op_div(g, p.gamma, deviation);
     tdo_node shift = tdo_op_sub(g, p.beta, tdo_op_mul(g, p.mean, scale));
     struct affine a;
@@ -409,4 +409,42 @@ tdo_node tdo_layer_flatten(struct tdo_build *b, tdo_node x)
         x = tdo_op_permute(b->g, x, (int[]){0, 3, 1, 2});
     }
     return tdo_op_reshape(b->g, x, TDO_SHAPE(s.dim[0], tdo_shape_count(&s) / s.dim[0]));
+}
+
+/* ---- names of nodes --------------------------------------------------------------------------- */
+
+/* Where a name stands, or would. */
+static int place_of(const struct tdo_build *b, const char *name)
+{
+    int i = 0;
+    while (i < b->taps && strcmp(b->tap[i].name, name) != 0) {
+        i++;
+    }
+    return i;
+}
+
+tdo_node tdo_layer_tap(struct tdo_build *b, const char *name, tdo_node x)
+{
+    const int i = place_of(b, name);
+    if (x == TDO_NONE) {
+        return TDO_NONE;
+    }
+    if (i == TDO_MAX_TAPS) {
+        return tdo_graph_fail(b->g, TDO_ERR_BUG, "more than %d named nodes", TDO_MAX_TAPS);
+    }
+    if (i == b->taps) {
+        b->tap[i].name = tdo_arena_string(tdo_graph_arena(b->g), name);
+        if (!b->tap[i].name) {
+            return tdo_graph_fail(b->g, TDO_ERR_MEMORY, "%s", tdo_error_last()->message);
+        }
+        b->taps++;
+    }
+    b->tap[i].node = x;
+    return x;
+}
+
+tdo_node tdo_layer_tapped(const struct tdo_build *b, const char *name)
+{
+    const int i = place_of(b, name);
+    return i < b->taps ? b->tap[i].node : TDO_NONE;
 }

@@ -30,13 +30,19 @@ enum tdo_norm_mode {
     TDO_NORM_RUNNING /* running statistics, folded into the convolution before */
 };
 
-enum { TDO_MAX_NORMS = 512 };
+enum { TDO_MAX_NORMS = 512, TDO_MAX_TAPS = 320 };
 
 /* Batch statistics of one normalisation layer, to update its running ones with. */
 struct tdo_batch_stats {
     int64_t mean, var; /* entries of tdo_params */
     tdo_node stats;    /* [2,C] */
     int64_t per;       /* places a row */
+};
+
+/* A node that a model has named. */
+struct tdo_tap {
+    const char *name; /* in the graph's memory */
+    tdo_node node;
 };
 
 struct tdo_build {
@@ -52,6 +58,7 @@ struct tdo_build {
                             the pixels already; NULL: of none */
     const char *layer;   /* of the layer being made, for hooks: its name; */
     double dropout;      /* probability of dropping a unit in training; 0: no dropout */
+    double norm_eps;     /* added to variances; 0: 1e-5. Its model sets it */
     int hooks;
     uint32_t seed; /* of dropout */
     enum tdo_norm_mode norm;
@@ -73,6 +80,8 @@ struct tdo_build {
     bool shared;
     bool convolution; /* is the layer being made one, or linear? */
     struct tdo_batch_stats stats[TDO_MAX_NORMS];
+    int taps;
+    struct tdo_tap tap[TDO_MAX_TAPS]; /* in order of the network; see tdo_layer_tap */
 };
 
 struct tdo_layer_conv {
@@ -110,7 +119,7 @@ tdo_node tdo_layer_conv(struct tdo_build *b, const char *name, tdo_node x, int64
 /* x [N,in] -> [N,out]; parameters name.weight [out,in], name.bias. Runs as a 1x1 convolution,
  * whose rows do not depend on the batch. */
 tdo_node tdo_layer_linear(struct tdo_build *b, const char *name, tdo_node x, int64_t out);
-/* Batch normalisation over all axes but the last, eps 1e-5; name.weight, bias, running_mean, _var. */
+/* Batch normalisation over all axes but the last, eps b->norm_eps; name.weight, bias, running_mean, _var. */
 tdo_node tdo_layer_batchnorm(struct tdo_build *b, const char *name, tdo_node x);
 /* The same without scale and shift; name.running_mean, _var. */
 tdo_node tdo_layer_batchnorm_plain(struct tdo_build *b, const char *name, tdo_node x);
@@ -129,5 +138,14 @@ tdo_node tdo_layer_avgpool_to(struct tdo_build *b, tdo_node x, const int out[2])
 tdo_node tdo_layer_global_mean(struct tdo_build *b, tdo_node x);
 /* [N,H,W,C] -> [N, C H W] in PyTorch's order (channels first). */
 tdo_node tdo_layer_flatten(struct tdo_build *b, tdo_node x);
+
+/* Let x be found under this name (copied) once the network is built, and return it; the name is the
+ * one that the state dict has for the layer, block or stage that x comes from. Nothing is computed
+ * for it unless somebody uses it. A name that is there already then means x. */
+tdo_node tdo_layer_tap(struct tdo_build *b, const char *name, tdo_node x);
+/* The node of that name; TDO_NONE if there is none. Every model has "features", what its last
+ * convolutional block gives (pooling for maxima included, means not; without convolutions the last
+ * hidden layer), and "logits", or "image" if it gives one. */
+tdo_node tdo_layer_tapped(const struct tdo_build *b, const char *name);
 
 #endif

@@ -17,6 +17,7 @@ struct tdo_trainer_options tdo_train_step_options(const tdo_config *c, bool u8)
                   .decay_kernels = tdo_config_choice(c, "train.decay") == 1,
                   .fixed_norms = tdo_config_choice(c, "train.norm") == 1,
                   .clip = tdo_config_real(c, "train.clip")},
+        .checkpoint = (int)tdo_config_int(c, "train.checkpoint"),
         .dropout = tdo_config_real(c, "train.dropout"),
         .seed = (uint32_t)tdo_config_int(c, "run.seed"),
         .augment = {.pad = tdo_config_int(c, "train.crop"),

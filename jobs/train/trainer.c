@@ -328,7 +328,8 @@ static tdo_err make_plan(tdo_trainer *t)
     TDO_GOTO(tdo_memory_new(most, &t->part));
     TDO_GOTO(tdo_memory_new(most, &output));
     TDO_GOTO(collect_outputs(t, &f, loss, correct, output));
-    const struct tdo_plan_options options = {.fast = true, .param = parameter, .context = t};
+    const struct tdo_plan_options options = {
+        .fast = true, .checkpoint = t->o.checkpoint, .param = parameter, .context = t};
     err = tdo_plan_new(t->g, t->parts, output, &options, &t->plan);
 done:
     for (int i = 0; i < FORWARDS; i++) {

@@ -20,7 +20,8 @@ struct tdo_trainer_options {
     struct tdo_optim_options optim;
     struct tdo_augment augment;
     double dropout;
-    uint32_t seed; /* of dropout */
+    uint32_t seed;  /* of dropout */
+    int checkpoint; /* tdo_plan_options.checkpoint: same results, less memory */
     /* Stored networks that defenses train with; borrowed, they outlive the trainer. */
     struct tdo_network *teacher;        /* NULL: none */
     const struct tdo_ensemble *sources; /* NULL: none */

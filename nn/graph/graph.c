@@ -112,7 +112,8 @@ static tdo_err reserve(tdo_graph *g)
     g->room = room;
     memset(table, 0xff, (size_t)g->slots * sizeof *table);
     for (tdo_node i = 0; i < g->count; i++) {
-        table[slot_of(g, &g->node[i])] = i;
+        const int slot = slot_of(g, &g->node[i]);
+        table[slot] = table[slot] == TDO_NONE ? i : table[slot]; /* the first of equal nodes */
     }
     return TDO_OK;
 }
@@ -130,8 +131,8 @@ static tdo_err check_operands(const tdo_graph *g, const struct tdo_graph_node *n
     return TDO_OK;
 }
 
-tdo_node tdo_graph_add(tdo_graph *g, const struct tdo_op *op, int nin, const tdo_node *in,
-                       const union tdo_attr *attr)
+static tdo_node add(tdo_graph *g, const struct tdo_op *op, int nin, const tdo_node *in,
+                    const union tdo_attr *attr, bool again)
 {
     if (g->failure.code != TDO_OK) {
         return TDO_NONE; /* the first reason stands in the graph already */
@@ -149,15 +150,29 @@ tdo_node tdo_graph_add(tdo_graph *g, const struct tdo_op *op, int nin, const tdo
     if (check_operands(g, &n) != TDO_OK) {
         return keep_failure(g);
     }
-    int slot = slot_of(g, &n);
-    if (g->table[slot] == TDO_NONE) {
-        if (op->shape(g, &n) != TDO_OK) {
-            return keep_failure(g);
-        }
-        g->node[g->count] = n;
-        g->table[slot] = g->count++;
+    const int slot = slot_of(g, &n);
+    const tdo_node equal = g->table[slot];
+    if (equal != TDO_NONE && !again) {
+        return equal;
     }
-    return g->table[slot];
+    if (op->shape(g, &n) != TDO_OK) {
+        return keep_failure(g);
+    }
+    g->node[g->count] = n;
+    g->table[slot] = equal != TDO_NONE ? equal : g->count;
+    return g->count++;
+}
+
+tdo_node tdo_graph_add(tdo_graph *g, const struct tdo_op *op, int nin, const tdo_node *in,
+                       const union tdo_attr *attr)
+{
+    return add(g, op, nin, in, attr, false);
+}
+
+tdo_node tdo_graph_add_again(tdo_graph *g, const struct tdo_op *op, int nin, const tdo_node *in,
+                             const union tdo_attr *attr)
+{
+    return add(g, op, nin, in, attr, true);
 }
 
 int tdo_graph_size(const tdo_graph *g)

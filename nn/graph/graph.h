@@ -74,6 +74,9 @@ void tdo_graph_free(tdo_graph **g);
 /* Add a node; the general form behind every builder of ops.h. */
 tdo_node tdo_graph_add(tdo_graph *g, const struct tdo_op *op, int nin, const tdo_node *in,
                        const union tdo_attr *attr);
+/* The same, but a new node even where there is an equal one: a value that is computed again. */
+tdo_node tdo_graph_add_again(tdo_graph *g, const struct tdo_op *op, int nin, const tdo_node *in,
+                             const union tdo_attr *attr);
 /* Record an error in the graph; returns TDO_NONE. */
 tdo_node tdo_graph_fail(tdo_graph *g, tdo_err code, const char *format, ...) TDO_PRINTF(3, 4);
 /* The first error that was recorded, or TDO_OK. */

@@ -552,6 +552,22 @@ static tdo_node own_output(struct lowering *l, int count, const tdo_node *before
     return i;
 }
 
+tdo_err tdo_lower_find_prologue(struct tdo_lowered *l)
+{
+    const int size = tdo_graph_size(l->graph);
+    tdo_memory_free(&l->prologue);
+    TDO_TRY(tdo_memory_new(size, &l->prologue));
+    for (tdo_node i = 0; i < size; i++) {
+        const struct tdo_graph_node *n = tdo_graph_at(l->graph, i);
+        l->prologue[i] =
+            n->op != &tdo_row_input && n->op != &tdo_row_key && n->op != &tdo_row_copy;
+        for (int k = 0; k < n->nin; k++) {
+            l->prologue[i] = l->prologue[i] && l->prologue[n->in[k]];
+        }
+    }
+    return TDO_OK;
+}
+
 static tdo_err write_graph(struct lowering *l, int outputs, const tdo_node *output,
                            struct tdo_lowered *out)
 {
@@ -568,17 +584,7 @@ static tdo_err write_graph(struct lowering *l, int outputs, const tdo_node *outp
         }
     }
     TDO_TRY(tdo_graph_check(l->to));
-    const int size = tdo_graph_size(l->to);
-    TDO_TRY(tdo_memory_new(size, &out->prologue));
-    for (tdo_node i = 0; i < size; i++) {
-        const struct tdo_graph_node *n = tdo_graph_at(l->to, i);
-        out->prologue[i] =
-            n->op != &tdo_row_input && n->op != &tdo_row_key && n->op != &tdo_row_copy;
-        for (int k = 0; k < n->nin; k++) {
-            out->prologue[i] = out->prologue[i] && out->prologue[n->in[k]];
-        }
-    }
-    return TDO_OK;
+    return tdo_lower_find_prologue(out);
 }
 
 /* ---- all together ----------------------------------------------------------------------------- */
@@ -639,6 +645,7 @@ done:
 void tdo_lower_free(struct tdo_lowered *l)
 {
     tdo_graph_free(&l->graph);
+    tdo_graph_free(&l->before);
     tdo_memory_free(&l->map);
     tdo_memory_free(&l->output);
     tdo_memory_free(&l->prologue);

@@ -14,7 +14,10 @@
 
 struct tdo_lowered {
     tdo_graph *graph;
-    tdo_node *map;    /* [size of the old graph]: leaves and outputs; TDO_NONE for the rest */
+    tdo_graph
+        *before;   /* the graph that `graph` was written from once more, which its programs lie
+                          in; NULL: none */
+    tdo_node *map; /* [size of the old graph]: leaves and outputs; TDO_NONE for the rest */
     tdo_node *output; /* [outputs]: each a node of its own that nothing aliases */
     bool *prologue;   /* [size of the new graph] */
 };
@@ -27,6 +30,9 @@ enum tdo_lower_kernels { TDO_LOWER_PLAIN, TDO_LOWER_FAST, TDO_LOWER_BF16 };
 TDO_MUST tdo_err tdo_lower(const tdo_graph *g, int outputs, const tdo_node *output,
                            enum tdo_lower_kernels kernels, struct tdo_lowered *out);
 void tdo_lower_free(struct tdo_lowered *l);
+
+/* Fill in l->prologue from l->graph. */
+TDO_MUST tdo_err tdo_lower_find_prologue(struct tdo_lowered *l);
 
 /* How many fusions were possible and are missing in a lowered graph: a program read by one
  * program of its shape only, a convolution whose only reader could be its epilogue. */

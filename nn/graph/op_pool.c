@@ -5,6 +5,7 @@
 #include "nn/graph/ops.h"
 #include "nn/kernels/pool.h"
 #include "nn/kernels/reference.h"
+#include "nn/kernels/resize.h"
 
 /* `x` is the unpooled image, `y` the pooled one. */
 static tdo_err check(const struct tdo_graph_node *n, const tdo_shape *x, const tdo_shape *y)
@@ -221,12 +222,14 @@ const struct tdo_op tdo_row_upsample = {.name = "upsample",
                                         .nin = 1,
                                         .shape = resize_shape,
                                         .grad = upsample_grad,
-                                        .reference = TDO_REFERENCE_PAIR(upsample)};
+                                        .reference = TDO_REFERENCE_PAIR(upsample),
+                                        .fast = {tdo_resize_upsample}};
 const struct tdo_op tdo_row_upsample_dx = {.name = "upsample_dx",
                                            .nin = 1,
                                            .shape = resize_shape,
                                            .grad = upsample_dx_grad,
-                                           .reference = TDO_REFERENCE_PAIR(upsample_dx)};
+                                           .reference = TDO_REFERENCE_PAIR(upsample_dx),
+                                           .fast = {tdo_resize_upsample_dx}};
 
 static tdo_node resized(tdo_graph *g, const struct tdo_op *op, tdo_node x,
                         const int64_t size[2], bool corners)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "nn/graph/ops.h"
+#include "nn/graph/recompute.h"
 
 enum { FOREVER = 1 << 30, ALIGN = 64 };
 
@@ -305,6 +306,7 @@ static tdo_err build(tdo_plan *p, const tdo_graph *g, const tdo_node *output)
                                            : p->options.bf16                   ? TDO_LOWER_BF16
                                                                                : TDO_LOWER_FAST;
     TDO_GOTO(tdo_lower(g, p->outputs, output, kernels, &p->lowered));
+    TDO_GOTO(tdo_recompute(&p->lowered, p->old_size, p->outputs, p->options.checkpoint));
     p->size = tdo_graph_size(p->lowered.graph);
     TDO_GOTO(make_steps(p));
     TDO_GOTO(tdo_memory_new(p->size, &p->buffer_of));

@@ -20,6 +20,9 @@ struct tdo_plan_options {
     bool full; /* arithmetic in f64, reference kernels; else f32 */
     bool fast; /* f32: may kernels other than the reference be used? */
     bool bf16; /* fast: convolutions read bf16 and add up in f32; for inference */
+    /* Gradient checkpointing in so many segments, for plans with a gradient: less memory, the forward
+     * pass runs again in parts, the same bits (recompute.h). Fewer than 2: off. */
+    int checkpoint;
     /* Where the values of parameter `index` lie (f32); read when the prologue runs. */
     const float *(*param)(const void *context, int64_t index);
     const void *context;

@@ -16,12 +16,13 @@ static tdo_node convolve(struct tdo_build *b, const char *name, tdo_node x, int6
     const struct tdo_layer_conv first = tdo_layer_square(kernel, 4, 2, true);
     const struct tdo_layer_conv later = tdo_layer_square(kernel, 1, kernel / 2, true);
     x = tdo_layer_conv(b, name, x, channels, kernel == 11 ? &first : &later);
-    return tdo_layer_activation(b, x);
+    return tdo_layer_tap(b, name, tdo_layer_activation(b, x));
 }
 
 static tdo_node connect(struct tdo_build *b, const char *name, tdo_node x, int64_t units)
 {
-    return tdo_layer_activation(b, tdo_layer_linear(b, name, tdo_layer_dropout(b, x), units));
+    x = tdo_layer_linear(b, name, tdo_layer_dropout(b, x), units);
+    return tdo_layer_tap(b, name, tdo_layer_activation(b, x));
 }
 
 static tdo_node build(struct tdo_build *b, tdo_node x, const struct tdo_model_spec *spec)
@@ -37,7 +38,8 @@ static tdo_node build(struct tdo_build *b, tdo_node x, const struct tdo_model_sp
     x = convolve(b, "features.6", x, tdo_model_channels(spec, 384), 3);
     x = convolve(b, "features.8", x, tdo_model_channels(spec, 256), 3);
     x = convolve(b, "features.10", x, tdo_model_channels(spec, 256), 3);
-    x = tdo_layer_avgpool_to(b, tdo_layer_maxpool(b, x, 3, 2), (int[]){6, 6});
+    x = tdo_layer_tap(b, "features", tdo_layer_maxpool(b, x, 3, 2));
+    x = tdo_layer_avgpool_to(b, x, (int[]){6, 6});
     x = connect(b, "classifier.1", tdo_layer_flatten(b, x), units);
     x = connect(b, "classifier.4", x, units);
     return tdo_layer_linear(b, "classifier.6", x, spec->classes);

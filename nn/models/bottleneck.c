@@ -54,8 +54,26 @@ tdo_node tdo_bottleneck_stages(struct tdo_build *b, tdo_node x,
             snprintf(k.prefix, sizeof k.prefix, "layer%d.%d.", stage + 1, block);
             k.stride = stage > 0 && block == 0 ? 2 : 1;
             x = bottleneck(b, x, &k);
+            tdo_model_tap_block(b, k.prefix, x, block + 1 == r->blocks[stage]);
         }
     }
+    tdo_layer_tap(b, "features", x);
     b->weight_init = TDO_INIT_FAN_IN_UNIFORM;
     return tdo_layer_linear(b, "fc", tdo_layer_global_mean(b, x), spec->classes);
+}
+
+tdo_node tdo_bottleneck_large(struct tdo_build *b, tdo_node x,
+                              const struct tdo_model_spec *spec, const int blocks[4])
+{
+    const struct tdo_layer_conv seven = tdo_layer_square(7, 2, 3, false);
+    const struct tdo_pool pool = {.window = {3, 3}, .stride = {2, 2}, .pad = {1, 1, 1, 1}};
+    const struct tdo_bottleneck stages = {
+        .stages = 4,
+        .blocks = {blocks[0], blocks[1], blocks[2], blocks[3]},
+        .groups = 1,
+        .channels = 64,
+        .expansion = 4};
+    x = tdo_layer_conv(b, "conv1", x, tdo_model_channels(spec, 64), &seven);
+    x = tdo_layer_activation(b, tdo_layer_batchnorm(b, "bn1", x));
+    return tdo_bottleneck_stages(b, tdo_op_maxpool(b->g, x, &pool), spec, &stages);
 }

@@ -19,12 +19,13 @@ static tdo_node build(struct tdo_build *b, tdo_node x, const struct tdo_model_sp
                               "its last convolutions want 32 to 39 pixels a side");
     }
     x = tdo_layer_maxpool(b, tdo_layer_conv(b, "conv1", x, 32, &five), 2, 2);
-    x = tdo_layer_activation(b, x);
+    x = tdo_layer_tap(b, "conv1", tdo_layer_activation(b, x));
     x = tdo_layer_activation(b, tdo_layer_conv(b, "conv2", x, 32, &five));
-    x = tdo_layer_avgpool(b, x, 2, 2);
+    x = tdo_layer_tap(b, "conv2", tdo_layer_avgpool(b, x, 2, 2));
     x = tdo_layer_activation(b, tdo_layer_conv(b, "conv3", x, 64, &five));
-    x = tdo_layer_avgpool(b, x, 2, 2);
+    x = tdo_layer_tap(b, "conv3", tdo_layer_avgpool(b, x, 2, 2));
     x = tdo_layer_activation(b, tdo_layer_conv(b, "conv4", x, 64, &four));
+    x = tdo_layer_tap(b, "features", tdo_layer_tap(b, "conv4", x));
     return tdo_layer_flatten(b, tdo_layer_conv(b, "conv5", x, spec->classes, &one));
 }
 

@@ -12,10 +12,11 @@ static tdo_node build(struct tdo_build *b, tdo_node x, const struct tdo_model_sp
 {
     const struct tdo_layer_conv five = tdo_layer_square(5, 1, 2, true);
     x = tdo_layer_activation(b, tdo_layer_conv(b, "conv1", x, 32, &five));
-    x = tdo_layer_maxpool(b, x, 2, 2);
+    x = tdo_layer_tap(b, "conv1", tdo_layer_maxpool(b, x, 2, 2));
     x = tdo_layer_activation(b, tdo_layer_conv(b, "conv2", x, 64, &five));
-    x = tdo_layer_flatten(b, tdo_layer_maxpool(b, x, 2, 2));
-    x = tdo_layer_activation(b, tdo_layer_linear(b, "fc1", x, 1024));
+    x = tdo_layer_tap(b, "conv2", tdo_layer_maxpool(b, x, 2, 2));
+    x = tdo_layer_flatten(b, tdo_layer_tap(b, "features", x));
+    x = tdo_layer_tap(b, "fc1", tdo_layer_activation(b, tdo_layer_linear(b, "fc1", x, 1024)));
     return tdo_layer_linear(b, "fc2", x, spec->classes);
 }
 

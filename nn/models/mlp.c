@@ -5,8 +5,10 @@
 static tdo_node build(struct tdo_build *b, tdo_node x, const struct tdo_model_spec *spec)
 {
     x = tdo_layer_flatten(b, x);
-    x = tdo_layer_dropout(b, tdo_layer_activation(b, tdo_layer_linear(b, "fc1", x, 500)));
-    x = tdo_layer_dropout(b, tdo_layer_activation(b, tdo_layer_linear(b, "fc2", x, 150)));
+    x = tdo_layer_activation(b, tdo_layer_linear(b, "fc1", x, 500));
+    x = tdo_layer_dropout(b, tdo_layer_tap(b, "fc1", x));
+    x = tdo_layer_tap(b, "fc2", tdo_layer_activation(b, tdo_layer_linear(b, "fc2", x, 150)));
+    x = tdo_layer_dropout(b, tdo_layer_tap(b, "features", x));
     return tdo_layer_linear(b, "fc3", x, spec->classes);
 }
 

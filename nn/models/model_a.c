@@ -20,7 +20,9 @@ static tdo_node norm_conv(struct tdo_build *b, int number, tdo_node x, int64_t c
     x = tdo_layer_conv(b, name, x, channels, &three);
     snprintf(name, sizeof name, "bn%d", number);
     x = tdo_layer_activation(b, tdo_layer_batchnorm_plain(b, name, x));
-    return number == 5 ? x : tdo_layer_maxpool(b, x, 2, 2);
+    x = number == 5 ? x : tdo_layer_maxpool(b, x, 2, 2);
+    snprintf(name, sizeof name, "conv%d", number);
+    return tdo_layer_tap(b, name, x);
 }
 
 static tdo_node build(struct tdo_build *b, tdo_node x, const struct tdo_model_spec *spec)
@@ -32,6 +34,7 @@ static tdo_node build(struct tdo_build *b, tdo_node x, const struct tdo_model_sp
     for (int i = 0; i < 6; i++) {
         x = norm_conv(b, i + 1, x, tdo_model_channels(spec, channels[i]));
     }
+    tdo_layer_tap(b, "features", x);
     b->weight_init = b->bias_init = TDO_INIT_FAN_IN_UNIFORM;
     return tdo_layer_linear(b, "fc", tdo_layer_global_mean(b, x), spec->classes);
 }

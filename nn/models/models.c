@@ -2,6 +2,7 @@
 #include "nn/models/models.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "nn/models/input.h"
@@ -28,6 +29,16 @@ int64_t tdo_model_channels(const struct tdo_model_spec *spec, int64_t channels)
     return wide < 1 ? 1 : (int64_t)floor(wide + 0.5);
 }
 
+void tdo_model_tap_block(struct tdo_build *b, const char *prefix, tdo_node x, bool last)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s", prefix);
+    for (int names = last ? 2 : 1; names > 0 && strrchr(name, '.'); names--) {
+        *strrchr(name, '.') = 0;
+        tdo_layer_tap(b, name, x);
+    }
+}
+
 tdo_node tdo_model_input(struct tdo_build *b, const struct tdo_model_spec *spec,
                          tdo_node pixels)
 {
@@ -42,10 +53,17 @@ tdo_node tdo_model_input(struct tdo_build *b, const struct tdo_model_spec *spec,
 tdo_node tdo_model_behind(struct tdo_build *b, const struct tdo_model *m,
                           const struct tdo_model_spec *spec, tdo_node x)
 {
+    const bool image = m->output == TDO_MODEL_IMAGE;
+    if (image && (spec->inputs > 0 || spec->mean_image)) {
+        return tdo_graph_fail(b->g, TDO_ERR_CONFIG,
+                              "model.%s is given: %s takes pixels as they are",
+                              spec->mean_image ? "mean_image" : "mean", m->name);
+    }
     b->weight_init = m->weight_init;
     b->bias_init = m->bias_init;
-    b->convs = b->layers = b->norms = 0;
-    return m->build(b, x, spec);
+    b->norm_eps = m->norm_eps;
+    b->convs = b->layers = b->norms = b->taps = 0;
+    return tdo_layer_tap(b, image ? "image" : "logits", m->build(b, x, spec));
 }
 
 tdo_node tdo_model_build(struct tdo_build *b, const struct tdo_model *m,

@@ -20,16 +20,23 @@ struct tdo_model_spec {
     bool mean_image, contrast, whiten;
 };
 
+enum tdo_model_output {
+    TDO_MODEL_LOGITS, /* [N,classes] */
+    TDO_MODEL_IMAGE   /* pixels of the input's shape, not clipped: a denoiser */
+};
+
 /* A row of models.def. */
 struct tdo_model {
     const char *name, *help, *cite;
+    enum tdo_model_output output;
     bool shortcut;    /* does it read spec->shortcut? */
     bool width;       /* does it read spec->wide? */
     int depth;        /* the usual spec->depth, of the depths 6n + 4; 0: it has one depth */
     bool dropout;     /* has it dropout layers? */
     int64_t usual[3]; /* height, width, channels of the images it was made for */
+    double norm_eps;  /* tdo_build.norm_eps */
     enum tdo_init weight_init, bias_init;
-    /* x [N,H,W,C] behind the input layer -> logits [N,classes]. */
+    /* x [N,H,W,C] behind the input layer -> logits [N,classes] or an image like x. */
     tdo_node (*build)(struct tdo_build *b, tdo_node x, const struct tdo_model_spec *spec);
 };
 
@@ -40,8 +47,9 @@ struct tdo_model {
 extern const struct tdo_model *const tdo_model_table[];   /* NULL-ended */
 const struct tdo_model *tdo_model_find(const char *name); /* NULL if absent */
 
-/* Pixels [N,H,W,C] in [0,1] -> logits [N,classes]; the modes are b's. A spec that does not fit the
- * model leaves an error that names model.name or the data. */
+/* Pixels [N,H,W,C] in [0,1] -> logits [N,classes], or pixels; the modes are b's. A spec that does not
+ * fit the model leaves an error that names model.name or the data: a model that gives an image takes
+ * no input layer, and reads no spec->classes. */
 tdo_node tdo_model_build(struct tdo_build *b, const struct tdo_model *m,
                          const struct tdo_model_spec *spec, tdo_node pixels);
 
@@ -50,6 +58,10 @@ tdo_node tdo_model_input(struct tdo_build *b, const struct tdo_model_spec *spec,
                          tdo_node pixels);
 tdo_node tdo_model_behind(struct tdo_build *b, const struct tdo_model *m,
                           const struct tdo_model_spec *spec, tdo_node x);
+
+/* Let the result of a block be found by its name, `prefix` without its last dot, and that of the last
+ * block of a stage by the stage's too: layer2.1 and layer2. For `build`. */
+void tdo_model_tap_block(struct tdo_build *b, const char *prefix, tdo_node x, bool last);
 
 /* A channel count times spec->wide: rounded to nearest, a half up; at least 1. For `build`. */
 int64_t tdo_model_channels(const struct tdo_model_spec *spec, int64_t channels);

@@ -11,7 +11,8 @@ static tdo_node convolve(struct tdo_build *b, const char *name, tdo_node x, int6
                          int kernel)
 {
     const struct tdo_layer_conv spec = tdo_layer_square(kernel, 1, kernel / 2, true);
-    return tdo_layer_activation(b, tdo_layer_conv(b, name, x, channels, &spec));
+    x = tdo_layer_activation(b, tdo_layer_conv(b, name, x, channels, &spec));
+    return tdo_layer_tap(b, name, x);
 }
 
 static tdo_node build(struct tdo_build *b, tdo_node x, const struct tdo_model_spec *spec)
@@ -26,7 +27,7 @@ static tdo_node build(struct tdo_build *b, tdo_node x, const struct tdo_model_sp
     x = convolve(b, "cccp4", x, 192, 1);
     x = tdo_layer_dropout(b, tdo_layer_avgpool(b, x, 2, 2));
     x = convolve(b, "conv3", x, 192, 3);
-    x = convolve(b, "cccp5", x, 192, 1);
+    x = tdo_layer_tap(b, "features", convolve(b, "cccp5", x, 192, 1));
     return tdo_layer_global_mean(b, tdo_layer_conv(b, "cccp6", x, spec->classes, &one));
 }
 

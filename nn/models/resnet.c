@@ -53,9 +53,10 @@ tdo_node tdo_resnet_stages(struct tdo_build *b, tdo_node x, const struct tdo_mod
             snprintf(prefix, sizeof prefix, "layer%d.%d.", stage + 1, block);
             const int stride = stage > 0 && block == 0 ? 2 : 1;
             x = basic_block(b, prefix, x, channels, stride, r->shortcut);
+            tdo_model_tap_block(b, prefix, x, block + 1 == r->blocks);
         }
     }
-    return x;
+    return tdo_layer_tap(b, "features", x);
 }
 
 tdo_node tdo_resnet_build(struct tdo_build *b, tdo_node x, const struct tdo_model_spec *spec,

@@ -3,7 +3,7 @@
 /* Residual networks for small images, shared by the rows of depth 6n+2. */
 #include "nn/models/models.h"
 
-/* Stages of basic blocks, named layer<stage>.<block>.{conv1,bn1,conv2,bn2,downsample}; each stage
+/* Stages of basic blocks, which end in "features", named layer<stage>.<block>.{conv1,bn1,conv2,bn2,downsample}; each stage
  * has twice the channels of the one before and halves the image. */
 struct tdo_resnet {
     int stages, blocks; /* blocks a stage */

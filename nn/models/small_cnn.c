@@ -12,7 +12,8 @@
 static tdo_node convolve(struct tdo_build *b, const char *name, tdo_node x, int64_t channels)
 {
     const struct tdo_layer_conv three = tdo_layer_square(3, 1, 0, true);
-    return tdo_layer_activation(b, tdo_layer_conv(b, name, x, channels, &three));
+    x = tdo_layer_activation(b, tdo_layer_conv(b, name, x, channels, &three));
+    return tdo_layer_tap(b, name, x);
 }
 
 static tdo_node build(struct tdo_build *b, tdo_node x, const struct tdo_model_spec *spec)
@@ -22,12 +23,14 @@ static tdo_node build(struct tdo_build *b, tdo_node x, const struct tdo_model_sp
     x = tdo_layer_maxpool(b, x, 2, 2);
     x = convolve(b, "feature_extractor.conv3", x, 64);
     x = convolve(b, "feature_extractor.conv4", x, 64);
-    x = tdo_layer_flatten(b, tdo_layer_maxpool(b, x, 2, 2));
+    x = tdo_layer_tap(b, "features", tdo_layer_maxpool(b, x, 2, 2));
+    x = tdo_layer_flatten(b, x);
     b->weight_init = b->bias_init = TDO_INIT_FAN_IN_UNIFORM;
     x = tdo_layer_activation(b, tdo_layer_linear(b, "classifier.fc1", x, 200));
+    x = tdo_layer_tap(b, "classifier.fc1", x);
     x = tdo_layer_linear(b, "classifier.fc2", tdo_layer_dropout(b, x), 200);
     b->weight_init = b->bias_init = TDO_INIT_ZERO;
-    x = tdo_layer_activation(b, x);
+    x = tdo_layer_tap(b, "classifier.fc2", tdo_layer_activation(b, x));
     return tdo_layer_linear(b, "classifier.fc3", x, spec->classes);
 }
 

@@ -18,7 +18,9 @@ static tdo_node norm_conv(struct tdo_build *b, int place, tdo_node x, int64_t ch
     snprintf(name, sizeof name, "features.%d", place);
     x = tdo_layer_conv(b, name, x, channels, &three);
     snprintf(name, sizeof name, "features.%d", place + 1);
-    return tdo_layer_activation(b, tdo_layer_batchnorm(b, name, x));
+    x = tdo_layer_activation(b, tdo_layer_batchnorm(b, name, x));
+    snprintf(name, sizeof name, "features.%d", place + 2);
+    return tdo_layer_tap(b, name, x);
 }
 
 static tdo_node build(struct tdo_build *b, tdo_node x, const struct tdo_model_spec *spec)
@@ -28,15 +30,17 @@ static tdo_node build(struct tdo_build *b, tdo_node x, const struct tdo_model_sp
     int place = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         if (parts[i] == POOL) {
-            x = tdo_layer_maxpool(b, x, 2, 2);
-            place++;
+            char name[32];
+            snprintf(name, sizeof name, "features.%d", place++);
+            x = tdo_layer_tap(b, name, tdo_layer_maxpool(b, x, 2, 2));
         } else {
             x = norm_conv(b, place, x, tdo_model_channels(spec, parts[i]));
             place += 3;
         }
     }
     b->weight_init = b->bias_init = TDO_INIT_FAN_IN_UNIFORM;
-    x = tdo_layer_dropout(b, tdo_layer_global_mean(b, x));
+    x = tdo_layer_global_mean(b, tdo_layer_tap(b, "features", x));
+    x = tdo_layer_dropout(b, x);
     return tdo_layer_linear(b, "classifier", x, spec->classes);
 }
 

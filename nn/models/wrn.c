@@ -57,9 +57,10 @@ static tdo_node build(struct tdo_build *b, tdo_node x, const struct tdo_model_sp
             char prefix[48];
             snprintf(prefix, sizeof prefix, "block%d.layer.%d.", group + 1, block);
             x = wide_block(b, prefix, x, channels, group > 0 && block == 0 ? 2 : 1);
+            tdo_model_tap_block(b, prefix, x, block + 1 == (depth - 4) / 6);
         }
     }
-    x = norm(b, "", "bn1", x);
+    x = tdo_layer_tap(b, "features", norm(b, "", "bn1", x));
     b->weight_init = TDO_INIT_FAN_IN_UNIFORM;
     return tdo_layer_linear(b, "fc", tdo_layer_global_mean(b, x), spec->classes);
 }

@@ -12,8 +12,10 @@ static tdo_node build(struct tdo_build *b, tdo_node x, const struct tdo_model_sp
     const struct tdo_layer_conv second = tdo_layer_square(6, 2, 0, true);
     const struct tdo_layer_conv third = tdo_layer_square(5, 1, 0, true);
     x = tdo_layer_activation(b, tdo_layer_conv(b, "conv1", x, 64, &first));
-    x = tdo_layer_activation(b, tdo_layer_conv(b, "conv2", x, 128, &second));
+    x = tdo_layer_conv(b, "conv2", tdo_layer_tap(b, "conv1", x), 128, &second);
+    x = tdo_layer_tap(b, "conv2", tdo_layer_activation(b, x));
     x = tdo_layer_activation(b, tdo_layer_conv(b, "conv3", x, 128, &third));
+    x = tdo_layer_tap(b, "features", tdo_layer_tap(b, "conv3", x));
     return tdo_layer_linear(b, "fc1", tdo_layer_flatten(b, x), spec->classes);
 }
 

@@ -15,12 +15,14 @@ static tdo_node build(struct tdo_build *b, tdo_node x, const struct tdo_model_sp
     const struct tdo_layer_conv one = tdo_layer_square(1, 1, 0, true);
     const struct tdo_layer_conv three = tdo_layer_square(3, 1, 1, true);
     x = tdo_layer_activation(b, tdo_layer_conv(b, "conv1", x, 64, &first));
-    x = tdo_layer_activation(b, tdo_layer_conv(b, "conv2", x, 128, &second));
+    x = tdo_layer_conv(b, "conv2", tdo_layer_tap(b, "conv1", x), 128, &second);
+    x = tdo_layer_tap(b, "conv2", tdo_layer_activation(b, x));
     tdo_node y = tdo_layer_activation(b, tdo_layer_conv(b, "conv3", x, 64, &one));
     y = tdo_layer_activation(b, tdo_layer_conv(b, "conv4", y, 64, &three));
     y = tdo_layer_conv(b, "conv5", y, 128, &one);
     x = tdo_layer_activation(b, tdo_op_add(b->g, y, x));
-    x = tdo_layer_flatten(b, tdo_layer_maxpool(b, x, 3, 3));
+    x = tdo_layer_maxpool(b, tdo_layer_tap(b, "conv5", x), 3, 3);
+    x = tdo_layer_flatten(b, tdo_layer_tap(b, "features", x));
     return tdo_layer_linear(b, "fc1", x, spec->classes);
 }
 

@@ -3,7 +3,7 @@
  *   logits PIXELS model.file=FILE [model.name=... key=value ...]
  *
  * PIXELS holds images of the network's size, f32 in [0,1], row-major [N,H,W,C], little-endian.
- * Prints the logits, one image a line. A tool, not a test. */
+ * Prints the logits, one image a line; of a denoiser the pixels that it gives. A tool, not a test. */
 #include <stdio.h>
 
 #include "jobs/job.h"
@@ -24,7 +24,8 @@ static tdo_err print_logits(struct tdo_network *n, const float *pixels, int64_t 
     struct tdo_build b = tdo_network_build_context(n, g, TDO_NORM_RUNNING);
     b.keys = tdo_op_key(g, "keys", rows);
     const tdo_node x = tdo_op_input(g, "pixels", shape);
-    const tdo_node z = tdo_network_logits(n, &b, x);
+    const bool image = n->model->output == TDO_MODEL_IMAGE;
+    const tdo_node z = image ? tdo_network_image(n, &b, x) : tdo_network_logits(n, &b, x);
     const struct tdo_plan_options options = {
         .fast = true, .param = tdo_params_for_plan, .context = n->params};
     TDO_GOTO(tdo_plan_new(g, 1, &z, &options, &plan));
@@ -34,8 +35,9 @@ static tdo_err print_logits(struct tdo_network *n, const float *pixels, int64_t 
     }
     TDO_GOTO(tdo_plan_run(plan));
     const float *logits = tdo_plan_output(plan, 0);
-    for (int64_t i = 0; i < rows * s->classes; i++) {
-        printf("%.9g%c", (double)logits[i], (i + 1) % s->classes ? ' ' : '\n');
+    const int64_t row = image ? tdo_shape_count(&shape) / rows : s->classes;
+    for (int64_t i = 0; i < rows * row; i++) {
+        printf("%.9g%c", (double)logits[i], (i + 1) % row ? ' ' : '\n');
     }
 done:
     tdo_plan_free(&plan);
@@ -52,7 +54,7 @@ static tdo_err run(int argc, char **argv, tdo_config *c)
     for (int i = 2; i < argc; i++) {
         TDO_TRY(tdo_config_set(c, argv[i]));
     }
-    TDO_TRY(tdo_network_open(c, tdo_config_text(c, "model.file"), NULL, &n));
+    TDO_TRY(tdo_network_open_any(c, tdo_config_text(c, "model.file"), NULL, &n));
     const int64_t row = n.spec.height * n.spec.width * n.spec.channels * 4;
     TDO_GOTO(tdo_file_read(argv[1], INT64_C(1) << 30, &pixels, &bytes));
     if (bytes == 0 || bytes % row != 0) {

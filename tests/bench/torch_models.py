@@ -11,11 +11,11 @@ ones and only logits are stored.
 fixture: a narrow resnet20 saved by PyTorch, torch_resnet20.safetensors, and its logits as
 torch_resnet20.h, for tests/jobs/test_network.c.
 check: model files in both directions. PyTorch's files are read by testudo and the other way
-round, strictly; logits must agree within 1e-4. Needs the program, and the tool `logits`:
+round, strictly; logits must agree within 1e-4, of the largest where that is above 1. Needs the program, and the tool `logits`:
 cmake --build --preset release --target testudo logits.
 from_file() gives the network of a model file of testudo's, input layer included.
 
-Needs PyTorch and safetensors (pip install torch numpy safetensors).
+Needs PyTorch, torchvision and safetensors (pip install torch torchvision numpy safetensors).
 """
 import json
 import math
@@ -33,7 +33,7 @@ from torch.nn import functional as F
 
 TOLERANCE = 1e-4
 LAST = ("fc.weight", "fc1.weight", "fc2.weight", "conv5.weight", "cccp6.weight",
-        "classifier.fc3.weight", "classifier.6.weight")
+        "classifier.fc3.weight", "classifier.6.weight", "final.weight")
 
 
 def numbers(seed, count):
@@ -331,11 +331,10 @@ class Bottlenecks(nn.Module):
 
 
 class ResNet50(Bottlenecks):
-    """torchvision's, by its names."""
+    """torchvision's, by its names; with (3, 8, 36, 3) blocks resnet152."""
 
-    def __init__(self, width=1, colours=3):
-        super().__init__(lambda n: nn.Conv2d(colours, n, 7, 2, 3, bias=False), (3, 4, 6, 3), 1, 4,
-                         width)
+    def __init__(self, width=1, colours=3, blocks=(3, 4, 6, 3)):
+        super().__init__(lambda n: nn.Conv2d(colours, n, 7, 2, 3, bias=False), blocks, 1, 4, width)
 
     def pool(self, x):
         return F.max_pool2d(x, 3, 2, 1)
@@ -413,6 +412,70 @@ class WideResNet(nn.Module):
         return self.fc(F.relu(self.bn1(x)).mean((2, 3)))
 
 
+class Unit(nn.Module):
+    """A convolution of a denoiser."""
+
+    def __init__(self, before, channels, stride):
+        super().__init__()
+        self.conv = nn.Conv2d(before, channels, 3, stride, 1, bias=False)
+        self.bn = nn.BatchNorm2d(channels)
+
+    def forward(self, x):
+        return F.relu(self.bn(self.conv(x)))
+
+
+class Denoiser(nn.Module):
+    """dunet, and without laterals dae, by the names of the published code; channels times width."""
+
+    def __init__(self, width=1, colours=3, laterals=True):
+        super().__init__()
+        self.laterals = laterals
+        n = [max(1, int(c * width + 0.5)) for c in (64, 128, 256, 256, 256)]
+
+        def block(before, channels, units, stride):
+            return nn.Sequential(*[Unit(channels if i else before, channels, 1 if i else stride)
+                                   for i in range(units)])
+
+        self.fwd = nn.ModuleList(block(n[i - 1] if i else colours, n[i], 3 if i else 2,
+                                       2 if i else 1) for i in range(5))
+        out = [n[0], n[1], n[2], n[3]]
+        deeper = out[1:] + [n[4]]
+        self.back = nn.ModuleList(block(deeper[i] + (n[i] if laterals else 0), out[i],
+                                        3 if i else 2, 1) for i in range(4))
+        self.final = nn.Conv2d(out[0], colours, 1, bias=False)
+
+    def forward(self, x):
+        y, beside = x, []
+        for part in self.fwd:
+            y = part(y)
+            beside.append(y)
+        for i in reversed(range(4)):
+            y = F.interpolate(y, size=beside[i].shape[2:], mode="bilinear", align_corners=True)
+            y = torch.cat((y, beside[i]), 1) if self.laterals else y
+            y = self.back[i](y)
+        return x + self.final(y)
+
+
+def torchvision_models():
+    """torchvision's networks; its own kernels, which they do not use, may be those of another
+    build of PyTorch and then do not load."""
+    try:
+        import torchvision
+    except RuntimeError:
+        for name in [n for n in sys.modules if n.startswith("torchvision")]:
+            del sys.modules[name]
+        global TORCHVISION
+        TORCHVISION = torch.library.Library("torchvision", "DEF")
+        for name in ("nms", "qnms"):
+            TORCHVISION.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        import torchvision
+    return torchvision.models
+
+
+def inception_v3(classes=10):
+    return torchvision_models().inception_v3(weights=None, num_classes=classes, init_weights=False)
+
+
 def twin(model, colours):
     """The network of a model file's "model"."""
     name = model["name"]
@@ -426,8 +489,14 @@ def twin(model, colours):
     wide = {"resnet50": ResNet50, "resnext29": ResNeXt29, "model_a": ModelA}
     if name in wide:
         return wide[name](model["width"], colours)
+    if name == "resnet152":
+        return ResNet50(model["width"], colours, (3, 8, 36, 3))
     if name == "aaron":
         return ModelA(model["width"], colours, later=True)
+    if name in ("dunet", "dae"):
+        return Denoiser(model["width"], colours, name == "dunet")
+    if name == "inception_v3" and model["width"] == 1:
+        return inception_v3()
     if name == "wrn":
         return WideResNet(model["depth"], model["width"], colours)
     if name.startswith("resnet"):
@@ -532,10 +601,18 @@ def golden():
                                         ("wrn_16_1", WideResNet(16, 1), 32, 3),
                                         ("wrn_10_2", WideResNet(10, 2), 32, 3),
                                         ("resnet50", ResNet50(1 / 16), 65, 3),
+                                        ("resnet152", ResNet50(1 / 16, blocks=(3, 8, 36, 3)), 65, 3),
+                                        ("inception_v3", inception_v3(), 75, 3),
+                                        ("dunet", Denoiser(1 / 16), 21, 3),
+                                        ("dae", Denoiser(1 / 16, laterals=False), 18, 3),
                                         ("resnext29", ResNeXt29(1 / 16), 32, 3),
                                         ("model_a", ModelA(1 / 4), 96, 3),
                                         ("aaron", ModelA(1 / 8, later=True), 96, 3)):
-        tables.append((name, logits(set_values(model), images(2, size, channels))))
+        rows = logits(set_values(model), images(2, size, channels))
+        if rows.dim() == 4:  # an image: ten of its numbers, equally far apart
+            rows = rows.permute(0, 2, 3, 1).flatten(1)
+            rows = rows[:, [i * rows.shape[1] // 10 for i in range(10)]]
+        tables.append((name, rows))
     print_header(sys.stdout, "TDO_TESTS_TORCH_LOGITS_H", tables)
     return 0
 
@@ -565,17 +642,20 @@ class Check:
         return done.stdout
 
     def compare(self, what, want, x, *arguments):
+        if want.dim() == 4:
+            want = want.permute(0, 2, 3, 1).flatten(1)
         x.tofile(f"{self.directory}/pixels")
         text = self.run("logits", "pixels", *arguments)
         got = torch.tensor([[float(v) for v in line.split()] for line in text.splitlines()],
                            dtype=torch.float64)
-        gap = (got - want).abs().max().item()
+        gap = (got - want).abs().max().item() / max(1, want.abs().max().item())
         good = gap < TOLERANCE
         self.failures += not good
-        print(f"{what}: max |difference of logits| {gap:.1e} over {len(x)} images, logits up to "
+        print(f"{what}: max |difference of logits| {gap:.1e} (of the largest, if above 1) over {len(x)} images, logits up to "
               f"{want.abs().max().item():.1f}: {'ok' if good else 'TOO LARGE'}")
 
-    def from_torch(self, what, model, size, channels, *arguments, mean=None, std=None, cast=None):
+    def from_torch(self, what, model, size, channels, *arguments, mean=None, std=None, cast=None,
+                   count=16):
         """A random network, running statistics included, saved by PyTorch, read by testudo."""
         for name, v in model.state_dict().items():
             if name.endswith("running_mean") or name.endswith("bias"):
@@ -589,7 +669,7 @@ class Check:
             state = {k: v.to(cast) if v.is_floating_point() else v for k, v in state.items()}
             model.load_state_dict(state)
         save_file(state, f"{self.directory}/torch.safetensors")
-        x = images(16, size, channels)
+        x = images(count, size, channels)
         if mean:
             arguments += ("model.mean=" + ",".join(map(str, mean)),
                           "model.std=" + ",".join(map(str, std)))
@@ -645,6 +725,16 @@ def check(build="build/release"):
         options = [f"model.{key}={v}" for key, v in zip(("width", "depth"), more)]
         c.from_torch(f"{name} {size}x{size} {' '.join(more)}", model, size, channels,
                      f"model.name={name}", f"model.input={size},{size},{channels}", *options)
+    tv, classes = torchvision_models(), "model.classes=1000"
+    c.from_torch("torchvision's resnet152 224x224", tv.resnet152(weights=None), 224, 3,
+                 "model.name=resnet152", classes, count=4)
+    c.from_torch("torchvision's inception_v3 299x299", inception_v3(1000), 299, 3,
+                 "model.name=inception_v3", classes, mean=(0.5,) * 3, std=(0.5,) * 3, count=4)
+    for name in ("dunet", "dae"):
+        for size, width in ((299, 0.25), (97, 1)):
+            c.from_torch(f"{name} {size}x{size} {width}", Denoiser(width, 3, name == "dunet"), size,
+                         3, f"model.name={name}", f"model.input={size},{size},3",
+                         f"model.width={width}", count=2)
     for cast in (torch.float16, torch.bfloat16):
         c.from_torch(f"resnet20 B in {cast}", ResNet("B"), 32, 3, "model.name=resnet20",
                      mean=mean, std=std, cast=cast)

@@ -421,6 +421,77 @@ static void a_value_that_is_not_finite_is_refused(void)
     unlink(path);
 }
 
+/* ---- networks that give images --------------------------------------------------------------- */
+
+#define DENOISER "model.name=dunet", "model.width=0.03125"
+
+static void a_denoiser_is_no_classifier(void)
+{
+    struct tdo_network n;
+    tdo_config *c = config(ARGUMENTS(DENOISER));
+    CU_ASSERT_EQUAL(tdo_network_configure(c, &small_images, &n), TDO_ERR_CONFIG);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(tdo_error_last()->message, "model.name = dunet gives images, not classes"));
+    ASSERT_OK_FATAL(tdo_network_configure_any(c, &small_images, &n));
+    CU_ASSERT_EQUAL(n.spec.classes, 0);
+    open_scratch();
+    ASSERT_OK_FATAL(tdo_network_save(&n, path));
+    tdo_network_free(&n);
+    tdo_config_free(&c);
+    const char *const says[2] = {"gives images, not classes", "a classifier is expected"};
+    must_refuse(path, NULL, ARGUMENTS("run.seed=1"), TDO_ERR_CONFIG, says);
+    must_refuse(path, &small_images, ARGUMENTS("run.seed=1"), TDO_ERR_CONFIG, says);
+    CU_ASSERT_EQUAL(
+        open_with(tdo_network_start, path, &small_images, ARGUMENTS("run.seed=1"), &n),
+        TDO_ERR_CONFIG);
+}
+
+/* Its file fits images of its size in any number of classes; logits are refused by the graph. */
+static void a_file_of_a_denoiser_gives_images(void)
+{
+    struct tdo_network n;
+    struct tdo_network_data data = small_images;
+    tdo_graph *g = NULL;
+    data.classes = 77;
+    ASSERT_OK_FATAL(open_with(tdo_network_open_any, path, &data, ARGUMENTS("run.seed=1"), &n));
+    CU_ASSERT_EQUAL(n.spec.classes, 0);
+    for (int k = 0; k < 2; k++) {
+        ASSERT_OK_FATAL(tdo_graph_new(&g));
+        struct tdo_build b = tdo_network_build_context(&n, g, TDO_NORM_RUNNING);
+        const tdo_shape s = TDO_SHAPE(2, data.height, data.width, data.channels);
+        const tdo_node x = tdo_op_input(g, "x", s);
+        const tdo_node y = k ? tdo_network_logits(&n, &b, x) : tdo_network_image(&n, &b, x);
+        const tdo_shape got = tdo_graph_shape(g, y);
+        CU_ASSERT_EQUAL(tdo_graph_check(g), k ? TDO_ERR_CONFIG : TDO_OK);
+        CU_ASSERT_EQUAL(tdo_shape_equal(&s, &got), !k);
+        tdo_graph_free(&g);
+    }
+    tdo_network_free(&n);
+    data.height++;
+    CU_ASSERT_EQUAL(open_with(tdo_network_open_any, path, &data, ARGUMENTS("run.seed=1"), &n),
+                    TDO_ERR_CONFIG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, "is for images of"));
+    unlink(path);
+}
+
+/* And a classifier is no denoiser. */
+static void a_classifier_gives_no_images(void)
+{
+    struct tdo_network n;
+    tdo_graph *g = NULL;
+    tdo_config *c = config(ARGUMENTS(NARROW));
+    ASSERT_OK_FATAL(tdo_network_configure_any(c, &small_images, &n));
+    ASSERT_OK_FATAL(tdo_graph_new(&g));
+    struct tdo_build b = tdo_network_build_context(&n, g, TDO_NORM_RUNNING);
+    const tdo_shape s = TDO_SHAPE(1, n.spec.height, n.spec.width, n.spec.channels);
+    (void)tdo_network_image(&n, &b, tdo_op_input(g, "x", s));
+    CU_ASSERT_EQUAL(tdo_graph_check(g), TDO_ERR_CONFIG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, "a denoiser is expected"));
+    tdo_graph_free(&g);
+    tdo_network_free(&n);
+    tdo_config_free(&c);
+}
+
 CU_TestInfo suite_tests[] = {
     {"a file that PyTorch wrote gives PyTorch's logits", pytorch_s_file_gives_its_logits},
     {"a foreign file that does not fit is refused, file and tensor named",
@@ -441,5 +512,9 @@ CU_TestInfo suite_tests[] = {
     {"a convolution at the end tells the classes too",
      a_convolution_at_the_end_tells_the_classes_too},
     {"a value that is not finite is refused", a_value_that_is_not_finite_is_refused},
+    {"a denoiser is refused where a classifier is expected", a_denoiser_is_no_classifier},
+    {"a file of a denoiser gives images, in any number of classes",
+     a_file_of_a_denoiser_gives_images},
+    {"a classifier gives no images", a_classifier_gives_no_images},
     CU_TEST_INFO_NULL,
 };

@@ -723,6 +723,38 @@ static void test_diverged(void)
     tdo_network_free(&n);
 }
 
+/* Two steps, so that the second begins with what the first left. */
+static void test_checkpoint(void)
+{
+    int64_t bytes[2];
+    struct tdo_network n[2];
+    for (int k = 0; k < 2; k++) {
+        const struct tdo_trainer_options options = {
+            .batch = MOST_ROWS, .shards = 4, .u8 = true, .checkpoint = k ? 4 : 0};
+        struct tdo_trainer_result result;
+        tdo_trainer *t = NULL;
+        make_network("resnet20", 16, 3, &n[k]);
+        ASSERT_OK_FATAL(tdo_trainer_new(runner_comm, &n[k], &options, &t));
+        const struct tdo_range r = tdo_trainer_rows(t, MOST_ROWS);
+        const struct tdo_trainer_batch batch = batch_of(MOST_ROWS, r.first);
+        for (int step = 0; step < 2; step++) {
+            ASSERT_OK_FATAL(tdo_trainer_step(t, &batch, &result));
+        }
+        bytes[k] = tdo_trainer_bytes(t);
+        tdo_trainer_free(&t);
+    }
+    CU_ASSERT_TRUE(bytes[1] < bytes[0]);
+    for (int kind = 0; kind < TDO_PARAM_KINDS; kind++) {
+        const enum tdo_param_kind of = (enum tdo_param_kind)kind;
+        const size_t size = (size_t)tdo_params_count(n[0].params, of) * sizeof(float);
+        CU_ASSERT_EQUAL(
+            memcmp(tdo_params_block(n[0].params, of), tdo_params_block(n[1].params, of), size),
+            0);
+    }
+    tdo_network_free(&n[0]);
+    tdo_network_free(&n[1]);
+}
+
 CU_TestInfo suite_tests[] = {
     {"a step follows the gradient of the mean loss over the whole batch", test_whole_batch},
     {"shards of unequal size change nothing", test_uneven_shards},
@@ -737,5 +769,6 @@ CU_TestInfo suite_tests[] = {
     {"its eps rises over the first epochs", test_eps_warmup},
     {"EPGD training redraws weights in each step of the attack", test_epgd_training},
     {"a loss that is not finite is an error on all ranks and updates nothing", test_diverged},
+    {"gradient checkpointing gives the same weights from less memory", test_checkpoint},
     CU_TEST_INFO_NULL,
 };

@@ -345,7 +345,33 @@ static void a_layer_on_the_wrong_shape_is_named(void)
     }
 }
 
+static void nodes_are_found_by_the_names_they_were_given(void)
+{
+    struct made m;
+    char name[16] = "block";
+    begin(&m, TDO_NORM_RUNNING);
+    tdo_node x = tdo_op_input(m.g, "x", TDO_SHAPE(2, 3)), y = tdo_op_exp(m.g, x);
+    CU_ASSERT_EQUAL(tdo_layer_tapped(&m.b, "block"), TDO_NONE);
+    CU_ASSERT_EQUAL(tdo_layer_tap(&m.b, name, x), x);
+    snprintf(name, sizeof name, "features"); /* the name was copied */
+    CU_ASSERT_EQUAL(tdo_layer_tap(&m.b, name, y), y);
+    CU_ASSERT_EQUAL(tdo_layer_tapped(&m.b, "block"), x);
+    CU_ASSERT_EQUAL(tdo_layer_tapped(&m.b, "features"), y);
+    tdo_layer_tap(&m.b, "block", y); /* the latest of a name counts */
+    CU_ASSERT_EQUAL(tdo_layer_tapped(&m.b, "block"), y);
+    CU_ASSERT_EQUAL(m.b.taps, 2);
+    for (int i = m.b.taps; i < TDO_MAX_TAPS; i++) {
+        snprintf(name, sizeof name, "%d", i);
+        CU_ASSERT_EQUAL(tdo_layer_tap(&m.b, name, x), x);
+    }
+    CU_ASSERT_EQUAL(tdo_layer_tap(&m.b, "one more", x), TDO_NONE);
+    CU_ASSERT_EQUAL(tdo_graph_check(m.g), TDO_ERR_BUG);
+    end(&m);
+}
+
 CU_TestInfo suite_tests[] = {
+    {"nodes are found by the names they were given",
+     nodes_are_found_by_the_names_they_were_given},
     {"dropout drops its share and scales the rest, by row, layer and step",
      dropout_drops_and_scales},
     {"same padding is TensorFlow's", same_padding_is_tensorflow_s},

@@ -1,5 +1,6 @@
 /* Nodes: equal ones are one, errors stick and say what is wrong, shapes follow the rules. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/nn/support.h"
@@ -41,6 +42,33 @@ static void sharing_holds_while_the_graph_grows(void)
         CU_ASSERT_EQUAL(tdo_op_affine(g, x, 1, i), first[i]);
     }
     CU_ASSERT_EQUAL(tdo_graph_size(g), size);
+    tdo_graph_free(&g);
+}
+
+/* However often the table of nodes has grown in between. */
+static void a_node_can_be_made_again(void)
+{
+    tdo_graph *g = NULL;
+    ASSERT_OK_FATAL(tdo_graph_new(&g));
+    tdo_node x = tdo_op_input(g, "x", TDO_SHAPE(3));
+    const tdo_node first = tdo_op_exp(g, x);
+    const tdo_node again = tdo_graph_add_again(g, &tdo_row_exp, 1, &x, NULL);
+    CU_ASSERT_NOT_EQUAL(again, first);
+    CU_ASSERT_EQUAL(tdo_op_exp(g, x), first);
+    for (int i = 0; i < 300; i++) {
+        (void)tdo_op_affine(g, x, i, 1);
+        CU_ASSERT_EQUAL(tdo_op_exp(g, x), first);
+    }
+    CU_ASSERT_NOT_EQUAL(tdo_op_tanh(g, first), tdo_op_tanh(g, again));
+    tdo_node v[2] = {first, again};
+    double *got = probe_values(g, 2, v, F64, NULL);
+    for (int i = 0; i < 3; i++) {
+        CU_ASSERT_TRUE(got[i] == got[3 + i] && got[i] > 0);
+    }
+    free(got);
+    /* one that is nowhere else yet can be shared */
+    const tdo_node only = tdo_graph_add_again(g, &tdo_row_sqrt, 1, &x, NULL);
+    CU_ASSERT_EQUAL(tdo_op_sqrt(g, x), only);
     tdo_graph_free(&g);
 }
 
@@ -164,6 +192,7 @@ static void the_first_error_stays(void)
 }
 
 CU_TestInfo suite_tests[] = {
+    {"a node can be made again where it is asked for", a_node_can_be_made_again},
     {"equal nodes are one node, different inputs are not", equal_nodes_are_one_node},
     {"sharing holds while the graph grows", sharing_holds_while_the_graph_grows},
     {"the same draw is one node", the_same_draw_is_one_node},

@@ -262,12 +262,12 @@ static int missed(const struct tdo_model *m, char shortcut, bool clip, enum purp
                                         .classes = 10,
                                         .shortcut = shortcut,
                                         .wide = side > 100 ? 0.125 : 1,
-                                        .inputs = 3,
+                                        .inputs = m->output == TDO_MODEL_IMAGE ? 0 : 3,
                                         .mean = {0.4, 0.5, 0.6},
                                         .std = {0.2, 0.3, 0.25}};
     tdo_graph *g = NULL;
     tdo_params *params = NULL;
-    enum { MOST = 340 };
+    enum { MOST = 480 };
     tdo_node wrt[MOST], out[MOST + 1];
     int n = 0;
     ASSERT_OK_FATAL(tdo_graph_new(&g));
@@ -283,7 +283,9 @@ static int missed(const struct tdo_model *m, char shortcut, bool clip, enum purp
     out[0] = tdo_model_build(&b, m, &spec, x);
     if (purpose != EVALUATE) {
         tdo_node labels = tdo_op_input(g, "y", TDO_SHAPE(4));
-        out[0] = tdo_loss_cross_entropy(g, out[0], labels, b.row_weights);
+        out[0] = m->output == TDO_MODEL_IMAGE
+                     ? tdo_op_total(g, tdo_op_mul(g, out[0], out[0]))
+                     : tdo_loss_cross_entropy(g, out[0], labels, b.row_weights);
         for (tdo_node i = 0; i < tdo_graph_size(g) && purpose == TRAIN; i++) {
             const struct tdo_graph_node *node = tdo_graph_at(g, i);
             if (node->op == &tdo_row_param &&

@@ -53,6 +53,23 @@ static tdo_graph *begin(int64_t n, tdo_node *x)
 
 #define LIST(...) ((const double[]){__VA_ARGS__})
 
+/* By hand: with corners the ends lie on each other; without, the halves of a place do. */
+static void resizing_interpolates(void)
+{
+    static const double to[2][5] = {{0, 0.5, 1, 2.5, 4}, {0, 0.25, 0.75, 1}};
+    tdo_node x;
+    tdo_graph *g = begin(3, &x);
+    tdo_node image = tdo_op_reshape(g, x, TDO_SHAPE(1, 1, 3, 1));
+    tdo_node y = tdo_op_reshape(g, tdo_op_upsample(g, image, 1, 5, true), TDO_SHAPE(5));
+    expect(g, x, y, 3, LIST(0, 1, 4), to[0], LIST(1.5, 2, 1.5));
+    tdo_graph_free(&g);
+    g = begin(2, &x);
+    image = tdo_op_reshape(g, x, TDO_SHAPE(1, 2, 1, 1));
+    y = tdo_op_reshape(g, tdo_op_upsample(g, image, 4, 1, false), TDO_SHAPE(4));
+    expect(g, x, y, 2, LIST(0, 1), to[1], LIST(2, 2));
+    tdo_graph_free(&g);
+}
+
 static void relu_has_slope_0_at_0(void)
 {
     tdo_node x;
@@ -181,6 +198,7 @@ static void cross_entropy_ignores_classes_of_mass_0(void)
 }
 
 CU_TestInfo suite_tests[] = {
+    {"bilinear resizing interpolates, with corners aligned or not", resizing_interpolates},
     {"relu has slope 0 at 0 and passes NaN", relu_has_slope_0_at_0},
     {"clip has slope 1 at both ends and passes NaN", clip_has_slope_1_at_both_ends},
     {"sign of 0 is 0", sign_of_0_is_0_and_its_slope_too},

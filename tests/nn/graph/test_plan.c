@@ -354,6 +354,7 @@ static tdo_err build_training(enum arithmetic how, struct trained *t)
     TDO_TRY(tdo_params_init(t->params, 1));
     const struct tdo_plan_options options = {.full = how == F64,
                                              .fast = how == FAST,
+                                             .checkpoint = how == F64 ? 4 : 0,
                                              .param = tdo_params_for_plan,
                                              .context = t->params};
     return tdo_plan_new(t->g, 1 + n, out, &options, &t->plan);
@@ -424,6 +425,144 @@ static void a_plan_prints_its_steps(void)
     drop(&t);
 }
 
+/* ---- gradient checkpointing -------------------------------------------------------------------- */
+
+struct memory_sample {
+    const char *model;
+    int64_t rows, size;
+    double wide;
+    bool second; /* the gradient of the gradient's square, too */
+};
+
+/* Loss and gradients of a model in training; second: of |gradient|^2 as well. */
+static int outputs_of(const struct memory_sample *k, tdo_graph *g, tdo_params *params,
+                      tdo_node *out)
+{
+    enum { MOST = 100 };
+    const struct tdo_model *m = tdo_model_find(k->model);
+    const struct tdo_model_spec spec = {.height = k->size,
+                                        .width = k->size,
+                                        .channels = 2,
+                                        .classes = 3,
+                                        .shortcut = 'B',
+                                        .wide = k->wide};
+    tdo_node wrt[MOST], S = TDO_NONE;
+    int n = 0;
+    struct tdo_build b = {.g = g, .params = params, .norm = TDO_NORM_BATCH, .dropout = 0.2};
+    tdo_node x = tdo_op_input(g, "x", TDO_SHAPE(k->rows, k->size, k->size, 2));
+    b.keys = tdo_op_key(g, "keys", k->rows);
+    b.row_weights = tdo_op_constant(g, TDO_SHAPE(k->rows), 1.0 / (double)k->rows);
+    tdo_node z = tdo_model_build(&b, m, &spec, x);
+    tdo_node loss = tdo_op_total(g, tdo_op_mul(g, z, z));
+    for (tdo_node i = 0; i < tdo_graph_size(g); i++) {
+        const struct tdo_graph_node *node = tdo_graph_at(g, i);
+        if (node->op == &tdo_row_param &&
+            tdo_params_at(params, node->attr.leaf.index)->kind == TDO_PARAM_WEIGHT) {
+            CU_ASSERT_FATAL(n < MOST);
+            wrt[n++] = i;
+        }
+    }
+    out[0] = loss;
+    tdo_grad(g, loss, TDO_NONE, n, wrt, out + 1);
+    if (!k->second) {
+        return 1 + n;
+    }
+    for (int i = 0; i < n; i++) {
+        tdo_node square = tdo_op_total(g, tdo_op_mul(g, out[1 + i], out[1 + i]));
+        S = i ? tdo_op_add(g, S, square) : square;
+    }
+    tdo_grad(g, S, TDO_NONE, n, wrt, out + 1 + n);
+    return 1 + 2 * n;
+}
+
+static tdo_plan *checkpointed(const tdo_graph *g, int outputs, const tdo_node *out,
+                              enum arithmetic how, const tdo_params *params, int segments)
+{
+    tdo_plan *p = NULL;
+    const struct tdo_plan_options options = {.full = how == F64,
+                                             .fast = how == FAST,
+                                             .checkpoint = segments,
+                                             .param = tdo_params_for_plan,
+                                             .context = params};
+    ASSERT_OK_FATAL(tdo_plan_new(g, outputs, out, &options, &p));
+    for (tdo_node i = 0; i < tdo_graph_size(g); i++) {
+        if (tdo_graph_at(g, i)->op == &tdo_row_input) {
+            probe_fill(p, g, i, how, 7);
+        } else if (tdo_graph_at(g, i)->op == &tdo_row_key && tdo_plan_input(p, i)) {
+            struct tdo_key *key = tdo_plan_input(p, i);
+            for (int64_t row = 0; row < probe_count(g, i); row++) {
+                key[row] = (struct tdo_key){.sample = (uint64_t)row, .step = 3};
+            }
+        }
+    }
+    for (int run = 0; run < 2; run++) { /* the second finds all buffers dirty */
+        ASSERT_OK_FATAL(tdo_plan_run(p));
+    }
+    return p;
+}
+
+/* The bytes that a plan needs with each number of segments; its results must stay. */
+static void compare_checkpointed(const struct memory_sample *k, enum arithmetic how,
+                                 const int segments[3], int64_t bytes[4])
+{
+    static tdo_node out[256];
+    tdo_graph *g = NULL;
+    tdo_params *params = NULL;
+    ASSERT_OK_FATAL(tdo_graph_new(&g));
+    ASSERT_OK_FATAL(tdo_params_new(&params));
+    const int n = outputs_of(k, g, params, out);
+    ASSERT_OK_FATAL(tdo_graph_check(g));
+    ASSERT_OK_FATAL(tdo_params_init(params, 1));
+    tdo_plan *whole = checkpointed(g, n, out, how, params, 0);
+    bytes[0] = tdo_plan_bytes(whole);
+    const int64_t flops = tdo_plan_flops(whole);
+    for (int s = 0; s < 3; s++) {
+        tdo_plan *p = checkpointed(g, n, out, how, params, segments[s]);
+        bytes[s + 1] = tdo_plan_bytes(p);
+        /* something did run again, and at most the forward pass; mlp has pointwise parts alone */
+        CU_ASSERT_TRUE(tdo_plan_flops(p) > flops || strcmp(k->model, "mlp") == 0);
+        CU_ASSERT_TRUE(2 * tdo_plan_flops(p) < 3 * flops);
+        for (int i = 0; i < n; i++) {
+            const size_t size =
+                (size_t)probe_count(g, out[i]) * (how == F64 ? sizeof(double) : sizeof(float));
+            CU_ASSERT_EQUAL(memcmp(tdo_plan_output(p, i), tdo_plan_output(whole, i), size), 0);
+        }
+        tdo_plan_free(&p);
+    }
+    tdo_plan_free(&whole);
+    tdo_params_free(&params);
+    tdo_graph_free(&g);
+}
+
+static void checkpointing_changes_no_bit_and_saves_memory(void)
+{
+    static const struct memory_sample samples[] = {
+        {"mlp", 64, 8, 0, false},       {"mlp", 4, 8, 0, true},
+        {"resnet20", 16, 16, 1, false}, {"resnet20", 4, 8, 0.25, true},
+        {"wrn", 4, 16, 1, false},       {"dunet", 8, 33, 0.125, false},
+        {"dunet", 2, 17, 0.03125, true}};
+    const int segments[3] = {2, 4, 8};
+    for (size_t i = 0; i < sizeof samples / sizeof *samples; i++) {
+        const struct memory_sample *k = &samples[i];
+        for (enum arithmetic how = k->rows > 4 ? FAST : F64; how < ARITHMETICS; how++) {
+            int64_t bytes[4];
+            compare_checkpointed(k, how, segments, bytes);
+            if (how == FAST) {
+                printf("\n    %s, %lld of %lldx%lld%s: %.2f MB; in 2, 4, 8 segments %.2f, "
+                       "%.2f, %.2f ",
+                       k->model, (long long)k->rows, (long long)k->size, (long long)k->size,
+                       k->second ? ", second order" : "", (double)bytes[0] * 1e-6,
+                       (double)bytes[1] * 1e-6, (double)bytes[2] * 1e-6,
+                       (double)bytes[3] * 1e-6);
+            }
+            if (strcmp(k->model, "mlp") != 0 && !k->second) {
+                CU_ASSERT_TRUE(bytes[1] < bytes[0] && bytes[2] < bytes[0] &&
+                               bytes[3] < bytes[0]);
+            }
+        }
+    }
+}
+
 CU_TestInfo suite_tests[] = {
     {"buffers are shared", buffers_are_shared},
     {"a second run gives the same bits", a_second_run_gives_the_same},
@@ -437,5 +576,7 @@ CU_TestInfo suite_tests[] = {
     {"nothing is allocated by a run", nothing_is_allocated_by_a_run},
     {"every allocation of a training plan may fail", every_allocation_may_fail},
     {"a plan prints its steps with times", a_plan_prints_its_steps},
+    {"checkpointing changes no bit and saves memory",
+     checkpointing_changes_no_bit_and_saves_memory},
     CU_TEST_INFO_NULL,
 };

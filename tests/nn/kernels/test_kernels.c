@@ -334,12 +334,29 @@ static void sums_and_the_rest_agree(void)
                       tdo_op_sum(g, x, TDO_SHAPE(3, 1, 1, 1)),
                       tdo_op_sum(g, x, TDO_SHAPE(1, 9, 1, 5)),
                       tdo_op_permute(g, x, (int[]){0, 3, 1, 2}),
-                      tdo_op_upsample(g, x, 17, 13, false),
-                      tdo_op_upsample_dx(g, x, 4, 3, true),
                       tdo_op_matmul(g, z, t, true, false),
                       loss,
                       gz};
-    compare("the rest", g, 9, out);
+    compare("the rest", g, 7, out);
+}
+
+/* Up, down, to one place, from one place; corners aligned or not; channels that fill lanes or not. */
+static void resizings_agree(void)
+{
+    static const int64_t to[][2] = {{17, 13}, {9, 8}, {1, 1}, {4, 3}, {1, 20}, {18, 16}};
+    static const tdo_shape from[] = {{4, 0, {3, 9, 8, 5}},
+                                     {4, 0, {2, 5, 3, 64}},
+                                     {4, 0, {1, 1, 1, 19}},
+                                     {4, 0, {2, 2, 7, 1}}};
+    for (int k = 0; k < 4 * 6 * 2; k++) {
+        const int64_t h = to[k % 6][0], w = to[k % 6][1];
+        tdo_graph *g = NULL;
+        ASSERT_OK_FATAL(tdo_graph_new(&g));
+        tdo_node x = tdo_op_input(g, "x", from[k / 6 % 4]);
+        tdo_node out[] = {tdo_op_upsample(g, x, h, w, k / 24),
+                          tdo_op_upsample_dx(g, x, h, w, k / 24)};
+        compare("resizing", g, 2, out);
+    }
 }
 
 /* Any choice of axes, one of them of length 1, against the loop over all elements. */
@@ -417,6 +434,7 @@ CU_TestInfo suite_tests[] = {
     {"scalar products of rows are within their bound", row_products_are_within_their_bound},
     {"convolutions with bias, sum and activation agree", fused_convolutions_agree},
     {"poolings and their gradients agree", poolings_and_their_gradients_agree},
+    {"bilinear resizings and their adjoints agree", resizings_agree},
     {"batch norm and its gradients agree", batch_norm_and_its_gradients_agree},
     {"pointwise programs agree", programs_agree},
     {"eigenvectors are what they are called", eigenvectors_are_what_they_are_called},

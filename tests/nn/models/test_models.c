@@ -16,7 +16,7 @@
 
 const char suite_name[] = "models";
 
-enum { ROWS = 5, MOST = 340 }; /* resnet110: 335 tensors */
+enum { ROWS = 5, MOST = 480 }; /* resnet152: 467 tensors */
 
 struct trained {
     tdo_graph *g;
@@ -27,6 +27,19 @@ struct trained {
     int n;        /* parameters of kind weight; wrt[n] is the input */
     tdo_node wrt[MOST + 1], d[MOST + 1], g1[MOST + 1], g2[MOST + 1];
 };
+
+/* Cross entropy; of an image the mean square, which the row weights weigh too. */
+static tdo_node loss_of(struct trained *t, const struct tdo_model *m, tdo_node z)
+{
+    const tdo_shape s = tdo_graph_shape(t->g, z);
+    if (m->output == TDO_MODEL_LOGITS) {
+        return tdo_loss_cross_entropy(t->g, z, t->labels, t->weights);
+    }
+    tdo_node each = tdo_op_sum(t->g, tdo_op_mul(t->g, z, z), TDO_SHAPE(s.dim[0], 1, 1, 1));
+    each = tdo_op_affine(t->g, tdo_op_reshape(t->g, each, TDO_SHAPE(s.dim[0])),
+                         (double)s.dim[0] / (double)tdo_shape_count(&s), 0);
+    return tdo_op_total(t->g, tdo_op_mul(t->g, each, t->weights));
+}
 
 static void start(struct trained *t, const struct tdo_model *m,
                   const struct tdo_model_spec *spec, enum tdo_norm_mode norm)
@@ -43,7 +56,7 @@ static void start(struct trained *t, const struct tdo_model *m,
                           .row_weights = t->weights,
                           .keys = TDO_NONE};
     tdo_node z = tdo_model_build(&b, m, spec, t->x);
-    t->L = tdo_loss_cross_entropy(t->g, z, t->labels, t->weights);
+    t->L = loss_of(t, m, z);
     ASSERT_OK_FATAL(tdo_graph_check(t->g));
     for (tdo_node i = 0; i < tdo_graph_size(t->g); i++) {
         const struct tdo_graph_node *n = tdo_graph_at(t->g, i);
@@ -242,7 +255,8 @@ static void check(const char *name, char shortcut, const struct sample *how, boo
                                         .shortcut = shortcut,
                                         .wide = how->wide,
                                         .depth = 10,
-                                        .inputs = 1,
+                                        .inputs =
+                                            tdo_model_find(name)->output == TDO_MODEL_LOGITS,
                                         .mean = {learnt ? 0 : 0.2},
                                         .std = {0.5},
                                         .mean_image = learnt,
@@ -296,7 +310,11 @@ static void every_gradient_agrees_with_central_differences(void)
                                           {"resnext29", 8, 6, 0.03125, 1},
                                           {"model_a", 96, 2, 0.0625, 4},
                                           {"aaron", 80, 2, 0.0625, 4},
-                                          {"wrn", 8, 2, 0.25, 4}};
+                                          {"wrn", 8, 2, 0.25, 4},
+                                          {"resnet152", 64, 12, 0.03125, 0.005},
+                                          {"inception_v3", 75, 6, 0.0625, 0.02},
+                                          {"dunet", 33, 6, 0.03125, 0.1},
+                                          {"dae", 33, 8, 0.03125, 0.05}};
     check("mlp", 'A', &small[0], true);
     for (int i = 0; tdo_model_table[i]; i++) {
         const struct tdo_model *m = tdo_model_table[i];
@@ -375,6 +393,13 @@ static void parameter_counts_are_the_published_ones(void)
     CU_ASSERT_EQUAL(deep_count_of("alexnet", 1000, 0, 1), 61100840);
     CU_ASSERT_EQUAL(deep_count_of("resnet18", 1000, 0, 1), 11689512);
     CU_ASSERT_EQUAL(deep_count_of("resnet50", 1000, 0, 1), 25557032);
+    CU_ASSERT_EQUAL(deep_count_of("resnet152", 1000, 0, 1), 60192808);
+    CU_ASSERT_EQUAL(deep_count_of("inception_v3", 1000, 0, 1), 27161264); /* both heads */
+    /* the published code of Liao et al. 2018; without laterals the first convolutions of the way up
+     * see 256, 256, 256, 128 channels in place of 512, 512, 384, 192 */
+    CU_ASSERT_EQUAL(deep_count_of("dunet", 1000, 0, 1), 11033984);
+    CU_ASSERT_EQUAL(deep_count_of("dae", 1000, 0, 1), 9670016);
+    CU_ASSERT_EQUAL(11033984 - 9670016, 9 * (256 * 256 + 256 * 256 + 128 * 128 + 64 * 64));
     /* Xie et al. 2017 give sizes of other widths; this is the network of their code, in PyTorch */
     CU_ASSERT_EQUAL(count_of("resnext29", 'A', 32, 3), 9128778);
     /* six convolutions 9 a b + b; of aaron 2 b more for its norms; 256 10 + 10, 512 10 + 10 */
@@ -500,8 +525,26 @@ static void state_dict_of_resnet20_is_pytorch_s(void)
     }
 }
 
-/* Names of all weights and buffers, with spaces between them; norms in the short form name.*. */
-static void must_have_names(const char *model, int depth, const char *want)
+/* The names of entries from `at` on, with spaces between them; norms in the short form name.*. */
+static int64_t have_names(const tdo_params *p, int64_t at, const char *want)
+{
+    static const char *const norm[] = {".weight", ".bias", ".running_mean", ".running_var"};
+    while (*want) {
+        const int n = (int)strcspn(want, " ");
+        const bool all = want[n - 1] == '*';
+        for (int part = 0; part < (all ? 4 : 1); part++) {
+            char name[96];
+            snprintf(name, sizeof name, "%.*s%s", all ? n - 2 : n, want, all ? norm[part] : "");
+            CU_ASSERT_FATAL(at < tdo_params_entries(p));
+            CU_ASSERT_STRING_EQUAL(tdo_params_at(p, at++)->name, name);
+        }
+        want += n + (want[n] == ' ');
+    }
+    return at;
+}
+
+/* Names of all weights and buffers, in two parts: a compiler need not take longer strings. */
+static void must_have_both(const char *model, int depth, const char *want, const char *more)
 {
     const struct tdo_model *m = tdo_model_find(model);
     const struct tdo_model_spec spec = {.height = m->usual[0],
@@ -510,23 +553,16 @@ static void must_have_names(const char *model, int depth, const char *want)
                                         .classes = 10,
                                         .depth = depth,
                                         .wide = m->width ? 0.0625 : 1};
-    static const char *const norm[] = {".weight", ".bias", ".running_mean", ".running_var"};
     struct trained t;
-    int64_t at = 0;
     start(&t, m, &spec, TDO_NORM_BATCH);
-    while (*want) {
-        const int n = (int)strcspn(want, " ");
-        const bool all = want[n - 1] == '*';
-        for (int part = 0; part < (all ? 4 : 1); part++) {
-            char name[96];
-            snprintf(name, sizeof name, "%.*s%s", all ? n - 2 : n, want, all ? norm[part] : "");
-            CU_ASSERT_FATAL(at < tdo_params_entries(t.params));
-            CU_ASSERT_STRING_EQUAL(tdo_params_at(t.params, at++)->name, name);
-        }
-        want += n + (want[n] == ' ');
-    }
+    const int64_t at = have_names(t.params, have_names(t.params, 0, want), more);
     CU_ASSERT_EQUAL(at, tdo_params_entries(t.params));
     stop(&t);
+}
+
+static void must_have_names(const char *model, int depth, const char *want)
+{
+    must_have_both(model, depth, want, "");
 }
 
 #define LAYER(name)     name ".weight " name ".bias "
@@ -580,6 +616,215 @@ static void state_dicts_have_their_authors_names(void)
             WIDE("block2.layer.0") "block2.layer.0.convShortcut.weight " WIDE("block2.layer.1")
                 WIDE("block3.layer.0") "block3.layer.0.convShortcut.weight " WIDE(
                     "block3.layer.1") "bn1.* " LAYER("fc"));
+}
+
+/* clang-format off */
+#define UNIT(name)        name ".conv.weight " name ".bn.* "
+#define TWO_UNITS(name)   UNIT(name ".0") UNIT(name ".1")
+#define THREE_UNITS(name) TWO_UNITS(name) UNIT(name ".2")
+#define NAMES_A(m)                                                                             \
+    UNIT(m ".branch1x1")                                                                       \
+    UNIT(m ".branch5x5_1")                                                                     \
+    UNIT(m ".branch5x5_2")                                                                     \
+    UNIT(m ".branch3x3dbl_1")                                                                  \
+    UNIT(m ".branch3x3dbl_2") UNIT(m ".branch3x3dbl_3") UNIT(m ".branch_pool")
+#define NAMES_B(m)                                                                             \
+    UNIT(m ".branch3x3")                                                                       \
+    UNIT(m ".branch3x3dbl_1") UNIT(m ".branch3x3dbl_2") UNIT(m ".branch3x3dbl_3")
+#define NAMES_C(m)                                                                             \
+    UNIT(m ".branch1x1")                                                                       \
+    UNIT(m ".branch7x7_1")                                                                     \
+    UNIT(m ".branch7x7_2")                                                                     \
+    UNIT(m ".branch7x7_3")                                                                     \
+    UNIT(m ".branch7x7dbl_1")                                                                  \
+    UNIT(m ".branch7x7dbl_2")                                                                  \
+    UNIT(m ".branch7x7dbl_3") UNIT(m ".branch7x7dbl_4") UNIT(m ".branch7x7dbl_5")              \
+        UNIT(m ".branch_pool")
+#define NAMES_D(m)                                                                             \
+    UNIT(m ".branch3x3_1")                                                                     \
+    UNIT(m ".branch3x3_2")                                                                     \
+    UNIT(m ".branch7x7x3_1")                                                                   \
+    UNIT(m ".branch7x7x3_2") UNIT(m ".branch7x7x3_3") UNIT(m ".branch7x7x3_4")
+#define NAMES_E(m)                                                                             \
+    UNIT(m ".branch1x1")                                                                       \
+    UNIT(m ".branch3x3_1")                                                                     \
+    UNIT(m ".branch3x3_2a")                                                                    \
+    UNIT(m ".branch3x3_2b")                                                                    \
+    UNIT(m ".branch3x3dbl_1")                                                                  \
+    UNIT(m ".branch3x3dbl_2")                                                                  \
+    UNIT(m ".branch3x3dbl_3a") UNIT(m ".branch3x3dbl_3b") UNIT(m ".branch_pool")
+/* clang-format on */
+
+static void networks_of_hgd_have_their_authors_names(void)
+{
+    static const char *const denoisers[] = {"dunet", "dae"};
+    for (int i = 0; i < 2; i++) { /* the way up ends with back.0 */
+        must_have_names(denoisers[i], 0,
+                        TWO_UNITS("fwd.0") THREE_UNITS("fwd.1") THREE_UNITS("fwd.2")
+                            THREE_UNITS("fwd.3") THREE_UNITS("fwd.4") THREE_UNITS("back.3")
+                                THREE_UNITS("back.2") THREE_UNITS("back.1")
+                                    TWO_UNITS("back.0") "final.weight ");
+    }
+    must_have_both("inception_v3", 0,
+                   UNIT("Conv2d_1a_3x3") UNIT("Conv2d_2a_3x3") UNIT("Conv2d_2b_3x3")
+                       UNIT("Conv2d_3b_1x1") UNIT("Conv2d_4a_3x3") NAMES_A("Mixed_5b")
+                           NAMES_A("Mixed_5c") NAMES_A("Mixed_5d") NAMES_B("Mixed_6a")
+                               NAMES_C("Mixed_6b") NAMES_C("Mixed_6c"),
+                   NAMES_C("Mixed_6d") NAMES_C("Mixed_6e") UNIT("AuxLogits.conv0")
+                       UNIT("AuxLogits.conv1") LAYER("AuxLogits.fc") NAMES_D("Mixed_7a")
+                           NAMES_E("Mixed_7b") NAMES_E("Mixed_7c") LAYER("fc"));
+}
+
+/* "features" is an image in front of the head, what is named comes before what ends the network,
+ * and the same name means the same place in both modes. */
+static void every_model_names_its_features(void)
+{
+    static const struct {
+        const char *model, *name;
+        int64_t shape[4];
+    } known[] = {{"mlp", "fc1", {1, 500}},
+                 {"mlp", "features", {1, 150}},
+                 {"lenet", "features", {1, 4, 4, 50}},
+                 {"convnet", "conv4", {1, 1, 1, 64}},
+                 {"nin", "cccp2", {1, 32, 32, 96}},
+                 {"zresnet", "conv5", {1, 6, 6, 128}},
+                 {"zresnet", "features", {1, 2, 2, 128}},
+                 {"small_cnn", "classifier.fc2", {1, 200}},
+                 {"alexnet", "features", {1, 6, 6, 256}},
+                 {"alexnet", "classifier.4", {1, 4096}},
+                 {"vgg16", "features.5", {1, 32, 32, 64}},
+                 {"vgg16", "features.6", {1, 16, 16, 64}},
+                 {"resnet20", "layer2.1", {1, 16, 16, 32}},
+                 {"resnet20", "layer2", {1, 16, 16, 32}},
+                 {"resnet20", "features", {1, 8, 8, 64}},
+                 {"resnet18", "layer1.1", {1, 56, 56, 64}},
+                 {"resnet50", "layer3.5", {1, 14, 14, 1024}},
+                 {"resnet152", "layer3.35", {1, 14, 14, 1024}},
+                 {"resnet152", "features", {1, 7, 7, 2048}},
+                 {"inception_v3", "Conv2d_4a_3x3", {1, 71, 71, 192}},
+                 {"inception_v3", "Mixed_5d", {1, 35, 35, 288}},
+                 {"inception_v3", "Mixed_6e", {1, 17, 17, 768}},
+                 {"inception_v3", "Mixed_7a", {1, 8, 8, 1280}},
+                 {"inception_v3", "features", {1, 8, 8, 2048}},
+                 {"inception_v3", "AuxLogits", {1, 10}},
+                 {"wrn", "block3.layer", {1, 8, 8, 64}},
+                 {"wrn", "block2.layer.0", {1, 16, 16, 32}},
+                 {"model_a", "conv4", {1, 6, 6, 128}},
+                 {"aaron", "features", {1, 2, 2, 512}},
+                 {"dunet", "fwd.4", {1, 19, 19, 256}},
+                 {"dunet", "back.2", {1, 75, 75, 256}},
+                 {"dunet", "features", {1, 299, 299, 64}},
+                 {"dae", "image", {1, 299, 299, 3}}};
+    size_t seen = 0;
+    for (int i = 0; tdo_model_table[i]; i++) {
+        const struct tdo_model *m = tdo_model_table[i];
+        const struct tdo_model_spec spec = {.height = m->usual[0],
+                                            .width = m->usual[1],
+                                            .channels = m->usual[2],
+                                            .classes = 10,
+                                            .depth = 10,
+                                            .shortcut = 'B'};
+        struct tdo_build b = {.norm = TDO_NORM_RUNNING, .keys = TDO_NONE};
+        ASSERT_OK_FATAL(tdo_graph_new(&b.g));
+        ASSERT_OK_FATAL(tdo_params_new(&b.params));
+        const tdo_shape shape = TDO_SHAPE(1, spec.height, spec.width, spec.channels);
+        tdo_node z = tdo_model_build(&b, m, &spec, tdo_op_input(b.g, "x", shape));
+        const bool image = m->output == TDO_MODEL_IMAGE;
+        CU_ASSERT_EQUAL(tdo_layer_tapped(&b, image ? "image" : "logits"), z);
+        CU_ASSERT_EQUAL(tdo_layer_tapped(&b, image ? "logits" : "image"), TDO_NONE);
+        const tdo_node features = tdo_layer_tapped(&b, "features");
+        CU_ASSERT_TRUE(features != TDO_NONE && features < z);
+        CU_ASSERT_TRUE(b.taps >= 4);
+        for (size_t k = 0; k < sizeof known / sizeof *known; k++) {
+            if (strcmp(known[k].model, m->name) == 0) {
+                const tdo_shape s = tdo_graph_shape(b.g, tdo_layer_tapped(&b, known[k].name));
+                const bool same = memcmp(s.dim, known[k].shape, sizeof known[k].shape) == 0;
+                if (!same) {
+                    printf("%s, %s: %s\n", m->name, known[k].name, tdo_shape_print(&s).s);
+                }
+                CU_ASSERT_TRUE(same);
+                seen++;
+            }
+        }
+        tdo_params_free(&b.params);
+        tdo_graph_free(&b.g);
+    }
+    CU_ASSERT_EQUAL(seen, sizeof known / sizeof *known);
+}
+
+/* What stands before "features" may differ, what comes of it may not. */
+static void logits_depend_on_the_image_through_the_features_alone(void)
+{
+    static const char *const names[] = {"mlp", "lenet", "resnet20", "vgg16", "wrn", "nin"};
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+        const struct tdo_model_spec spec = {.height = 32,
+                                            .width = 32,
+                                            .channels = 1,
+                                            .classes = 3,
+                                            .depth = 10,
+                                            .wide = 0.0625};
+        struct tdo_build b = {.norm = TDO_NORM_RUNNING, .keys = TDO_NONE};
+        tdo_node slope[2];
+        ASSERT_OK_FATAL(tdo_graph_new(&b.g));
+        ASSERT_OK_FATAL(tdo_params_new(&b.params));
+        tdo_node x = tdo_op_input(b.g, "x", TDO_SHAPE(1, 32, 32, 1));
+        tdo_node z = tdo_model_build(&b, tdo_model_find(names[k]), &spec, x);
+        tdo_node features = tdo_layer_tapped(&b, "features");
+        /* with the features held, the gradient by the image is a constant zero */
+        tdo_grad(b.g, z, TDO_NONE, 2, (tdo_node[]){x, features}, slope);
+        CU_ASSERT_PTR_EQUAL(tdo_graph_at(b.g, slope[0])->op, &tdo_row_constant);
+        CU_ASSERT_PTR_NOT_EQUAL(tdo_graph_at(b.g, slope[1])->op, &tdo_row_constant);
+        tdo_params_free(&b.params);
+        tdo_graph_free(&b.g);
+    }
+}
+
+/* Nothing learnt at "final": the image comes back as it went in, beyond [0,1] too. */
+static void a_denoiser_adds_to_the_image_and_does_not_clip(void)
+{
+    const struct tdo_model_spec spec = {
+        .height = 13, .width = 10, .channels = 2, .classes = 0, .wide = 0.125};
+    struct tdo_build b = {.norm = TDO_NORM_RUNNING, .keys = TDO_NONE};
+    ASSERT_OK_FATAL(tdo_graph_new(&b.g));
+    ASSERT_OK_FATAL(tdo_params_new(&b.params));
+    tdo_node x = tdo_op_input(b.g, "x", TDO_SHAPE(3, 13, 10, 2));
+    tdo_node y = tdo_model_build(&b, &tdo_model_dunet, &spec, x);
+    ASSERT_OK_FATAL(tdo_params_init(b.params, 3));
+    const int64_t n = probe_count(b.g, x), last = tdo_params_find(b.params, "final.weight");
+    const struct tdo_param *final = tdo_params_at(b.params, last);
+    CU_ASSERT_EQUAL(probe_count(b.g, y), n);
+    for (int taught = 1; taught >= 0; taught--) {
+        double gap = 0;
+        for (int64_t i = 0; i < final->count; i++) {
+            tdo_params_values(b.params, last)[i] *= (float)taught;
+        }
+        double *v = probe_values(b.g, 1, &y, FAST, b.params);
+        for (int64_t i = 0; i < n; i++) { /* half of the inputs are negative */
+            gap = fmax(gap, fabs(v[i] - probe_number(1, i)));
+        }
+        CU_ASSERT_TRUE(taught ? gap > 1e-3 : gap == 0);
+        free(v);
+    }
+    tdo_params_free(&b.params);
+    tdo_graph_free(&b.g);
+}
+
+static void a_denoiser_takes_no_input_layer(void)
+{
+    const struct tdo_model_spec bad[] = {
+        {.height = 8, .width = 8, .channels = 1, .inputs = 1, .mean = {0.5}, .std = {0.5}},
+        {.height = 8, .width = 8, .channels = 1, .mean_image = true}};
+    for (int k = 0; k < 2; k++) {
+        struct tdo_build b = {.norm = TDO_NORM_RUNNING, .keys = TDO_NONE};
+        ASSERT_OK_FATAL(tdo_graph_new(&b.g));
+        ASSERT_OK_FATAL(tdo_params_new(&b.params));
+        (void)tdo_model_build(&b, &tdo_model_dae, &bad[k],
+                              tdo_op_input(b.g, "x", TDO_SHAPE(1, 8, 8, 1)));
+        CU_ASSERT_EQUAL(tdo_graph_check(b.g), TDO_ERR_CONFIG);
+        CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, k ? "mean_image" : "mean is"));
+        tdo_params_free(&b.params);
+        tdo_graph_free(&b.g);
+    }
 }
 
 static void batch_mode_reports_every_norm(void)
@@ -776,7 +1021,8 @@ static void the_flag_says_who_has_dropout(void)
     static const struct {
         const char *name;
         int places;
-    } known[] = {{"mlp", 2}, {"nin", 2}, {"small_cnn", 1}, {"alexnet", 2}, {"wrn", 6}};
+    } known[] = {{"mlp", 2},     {"nin", 2}, {"small_cnn", 1},
+                 {"alexnet", 2}, {"wrn", 6}, {"inception_v3", 1}};
     for (int i = 0; tdo_model_table[i]; i++) {
         const struct tdo_model *m = tdo_model_table[i];
         const struct tdo_model_spec spec = {.height = m->usual[0],
@@ -818,6 +1064,9 @@ static void a_model_says_which_images_it_wants(void)
                  {"aaron", "80 pixels", 79, false},
                  {"aaron", "", 80, true},
                  {"resnet50", "", 32, true},
+                 {"inception_v3", "75 pixels", 74, false},
+                 {"inception_v3", "", 75, true},
+                 {"inception_v3", "", 300, true},
                  {"resnet18", "", 32, true},
                  {"resnet18", "", 33, true},
                  {"wrn", "", 28, true}};
@@ -859,6 +1108,15 @@ CU_TestInfo suite_tests[] = {
     {"the state dict of vgg16 is torchvision's", state_dict_of_vgg16_is_torchvision_s},
     {"the state dict of resnet20 is PyTorch's", state_dict_of_resnet20_is_pytorch_s},
     {"state dicts have the names of their authors'", state_dicts_have_their_authors_names},
+    {"inception_v3 has torchvision's names, dunet and dae those of their authors",
+     networks_of_hgd_have_their_authors_names},
+    {"every model names its features, its end and what is between",
+     every_model_names_its_features},
+    {"logits depend on the image through the features alone",
+     logits_depend_on_the_image_through_the_features_alone},
+    {"a denoiser adds to the image and does not clip",
+     a_denoiser_adds_to_the_image_and_does_not_clip},
+    {"a denoiser takes no input layer", a_denoiser_takes_no_input_layer},
     {"batch mode reports every normalisation", batch_mode_reports_every_norm},
     {"the input layer normalises", the_input_layer_normalises},
     {"the input layer does what it learnt: mean image, contrast, whitening",

@@ -16,7 +16,8 @@ struct tdo_certify_tables { /* all borrowed */
     const struct tdo_certify_options *options;
     const struct tdo_certifier *certifier;
     const struct tdo_network *network;
-    const tdo_votes *votes; /* merged */
+    const tdo_votes *votes;              /* merged */
+    const struct tdo_schedule *schedule; /* NULL: a fixed number of draws */
     const struct tdo_certificate *certificate;
 };
 

@@ -4,7 +4,8 @@
  *
  * votes.tsv    idx label select count hash            select, count: K integers with commas
  * certify.tsv  idx label predict radius correct time  as Cohen et al. 2019 have it, then
- *              p_lower n0 n verdict slack             radius and p_lower rounded down */
+ *              p_lower n0 n verdict slack             radius and p_lower rounded down; n: the
+ *                                                     draws behind it, where the image stopped */
 #include "defenses/certifier.h"
 #include "jobs/run.h"
 #include "jobs/sampler.h"

@@ -81,17 +81,17 @@ static tdo_err check_options(const struct tdo_schedule_options *o)
  * itself. */
 static bool shares_fit(const struct tdo_schedule *s, int which, double first, double level)
 {
-    long double sum = first;
+    long double sum = (long double)first;
     int terms = first > 0.0;
     bool valid = first >= 0.0 && first < 1.0;
     for (int j = 0; j < s->looks; j++) {
         const double share = which == 0 ? s->look[j].alpha : s->look[j].beta;
         valid = valid && share >= 0.0 && share < 1.0;
         terms += share > 0.0;
-        sum += share;
+        sum += (long double)share;
     }
     const long double error = terms > 1 ? 0x1p-50L : 0.0L;
-    return valid && sum * (1.0L + error) <= level;
+    return valid && sum * (1.0L + error) <= (long double)level;
 }
 
 tdo_err tdo_schedule_check(const struct tdo_schedule *s)

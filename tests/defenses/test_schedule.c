@@ -33,7 +33,7 @@ static void looks_double_and_the_last_keeps_nine_tenths(void)
     CU_ASSERT_EQUAL(s.looks, 10);
     for (int j = 0; j < s.looks; j++) {
         CU_ASSERT_EQUAL(s.look[j].n, j < 9 ? 200 << j : 100000);
-        sum += s.look[j].alpha;
+        sum += (long double)s.look[j].alpha;
         CU_ASSERT_DOUBLE_EQUAL(s.look[j].alpha, j < 9 ? 0.1e-3 / 9 : 0.9e-3, 1e-14);
     }
     CU_ASSERT_TRUE(sum <= (long double)0.001 && sum > 0.001L * (1.0L - 1e-11L));
@@ -51,10 +51,10 @@ static void every_schedule_ends_at_n_and_spends_alpha(void)
         o.targets = o.mode == TDO_SCHEDULE_RADII ? 2 : 0;
         o.tolerance = o.mode >= TDO_SCHEDULE_TOLERANCE ? 0.01 : 0.0;
         const struct tdo_schedule s = made(&o);
-        long double alpha = s.kt_alpha, beta = s.kt_beta;
+        long double alpha = (long double)s.kt_alpha, beta = (long double)s.kt_beta;
         for (int j = 0; j < s.looks; j++) {
-            alpha += s.look[j].alpha;
-            beta += s.look[j].beta;
+            alpha += (long double)s.look[j].alpha;
+            beta += (long double)s.look[j].beta;
         }
         CU_ASSERT_EQUAL(s.look[s.looks - 1].n, o.n);
         CU_ASSERT_TRUE(alpha <= (long double)0.001 && alpha > 0.001L * (1.0L - 1e-11L));

@@ -23,6 +23,15 @@ const struct tdo_certifier *tdo_certifier_find(const char *name)
     return NULL;
 }
 
+int tdo_certifier_class(const uint64_t *votes, int classes)
+{
+    int best = 0;
+    for (int k = 1; k < classes; k++) {
+        best = votes[k] > votes[best] ? k : best;
+    }
+    return best;
+}
+
 const char *tdo_certifier_verdict(enum tdo_verdict verdict)
 {
     static const char *const word[] = {"certified", "not certified", "abstain"};

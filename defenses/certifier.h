@@ -16,6 +16,7 @@ struct tdo_certificate {
     int predict;    /* class, -1 when abstaining */
     double p_lower; /* of that class, slack taken off; rounded down */
     double radius;  /* L2, pixels in 0..1; rounded down; 0 when abstaining */
+    int64_t n;      /* draws of estimation behind it */
 };
 
 struct tdo_certify_options {
@@ -35,6 +36,9 @@ struct tdo_certifier {
 
 extern const struct tdo_certifier *const tdo_certifier_table[];   /* NULL-ended */
 const struct tdo_certifier *tdo_certifier_find(const char *name); /* NULL if absent */
+
+/* The class with most votes, the lowest of several. Shapes: votes [classes]. */
+int tdo_certifier_class(const uint64_t *votes, int classes);
 
 /* "certified", "not certified" or "abstain". */
 const char *tdo_certifier_verdict(enum tdo_verdict verdict);

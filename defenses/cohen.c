@@ -25,21 +25,12 @@ static tdo_err check(const struct tdo_certify_options *o)
     return TDO_OK;
 }
 
-static int most_votes(const uint64_t *votes, int classes)
-{
-    int best = 0;
-    for (int k = 1; k < classes; k++) {
-        best = votes[k] > votes[best] ? k : best;
-    }
-    return best;
-}
-
 static tdo_err decide(const struct tdo_certify_options *o, const uint64_t *select,
                       const uint64_t *count, int classes, struct tdo_certificate *out)
 {
-    const int c = most_votes(select, classes);
+    const int c = tdo_certifier_class(select, classes);
     double p = 0;
-    *out = (struct tdo_certificate){.verdict = TDO_VERDICT_ABSTAIN, .predict = -1};
+    *out = (struct tdo_certificate){.verdict = TDO_VERDICT_ABSTAIN, .predict = -1, .n = o->n};
     TDO_TRY(tdo_statistics_lower_bound((int64_t)count[c], o->n, o->alpha, &p));
     if (o->slack > 0) {
         p = nextafter(p - o->slack, -1);

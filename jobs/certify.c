@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "defenses/certifier.h"
+#include "jobs/certify_looks.h"
 #include "jobs/certify_tables.h"
 #include "jobs/run.h"
 #include "jobs/sampler.h"
@@ -23,6 +24,8 @@ struct certifying {
     tdo_rounded *table;
     tdo_sampler *sampler;
     struct tdo_certificate *certificate; /* [images], on every rank */
+    bool sequential;
+    struct tdo_schedule schedule;
 };
 
 /* ---- set-up ----------------------------------------------------------------------------------- */
@@ -43,6 +46,10 @@ static tdo_err read_options(struct tdo_job_context *x, struct certifying *c)
                                      .seed = (uint32_t)tdo_config_int(k, "run.seed"),
                                      .hash = tdo_config_bool(k, "certify.hash"),
                                      .profile = tdo_config_bool(k, "certify.profile")};
+    if (tdo_config_choice(k, "certify.mode") == TDO_SCHEDULE_MILLION &&
+        !tdo_config_given(k, "certify.n")) {
+        c->o.n = c->sampling.n = 1000000;
+    }
     const char *name = tdo_config_text(k, "certify.certifier");
     c->certifier = tdo_certifier_find(name);
     if (!c->certifier) {
@@ -57,6 +64,19 @@ static tdo_err choose_noise(struct tdo_job_context *x, struct certifying *c)
 {
     TDO_TRY(tdo_sampler_noise(&c->images, x->config, "certify.noise", &c->sampling, &c->table));
     c->o.slack = c->table ? tdo_rounded_slack(c->table, tdo_images_pixels(&c->images)) : 0;
+    return TDO_OK;
+}
+
+/* Looks, unless the number of draws is fixed. */
+static tdo_err choose_looks(struct tdo_job_context *x, struct certifying *c)
+{
+    c->sequential = tdo_config_choice(x->config, "certify.mode") != TDO_SCHEDULE_FIXED;
+    TDO_TRY(tdo_certify_looks_schedule(x->config, &c->o, &c->schedule));
+    if (c->sequential) {
+        c->sampling.looks = c->schedule.looks;
+        c->sampling.look = c->schedule.look;
+        c->sampling.block = TDO_SCHEDULE_FIRST;
+    }
     return TDO_OK;
 }
 
@@ -75,7 +95,18 @@ static tdo_err prepare(struct tdo_job_context *x, struct certifying *c)
     TDO_TRY(tdo_network_smooth(&c->net, "certify.sigma", c->o.sigma));
     TDO_TRY(choose_images(x, c));
     TDO_TRY(choose_noise(x, c));
+    TDO_TRY(choose_looks(x, c));
     return tdo_memory_new(c->images.count, &c->certificate);
+}
+
+/* Votes are looked at by the schedule they were drawn for. */
+static tdo_err add_schedule(const struct certifying *c, char *text, size_t size)
+{
+    uint64_t hash = 0;
+    const size_t length = strlen(text);
+    TDO_TRY(tdo_certify_looks_hash(&c->schedule, &hash));
+    snprintf(text + length, size - length, " schedule=%llx", (unsigned long long)hash);
+    return TDO_OK;
 }
 
 /* What recorded votes must match: everything that can change a vote of a given draw, and how
@@ -94,6 +125,9 @@ static tdo_err make_context(struct certifying *c)
              (unsigned long long)c->images.hash, c->run.isa, tdo_network_precision(&c->net),
              c->net.outside ? " outside" : "");
     c->sampling.dir = c->run.dir;
+    if (c->sequential) {
+        TDO_TRY(tdo_comm_agree(c->run.comm, add_schedule(c, text, sizeof text)));
+    }
     return tdo_run_context(&c->run, text, &c->sampling.context);
 }
 
@@ -132,6 +166,25 @@ static tdo_err decide(struct certifying *c)
     return err;
 }
 
+static tdo_err vote_and_decide(struct certifying *c)
+{
+    double per_second = 0;
+    TDO_TRY(tdo_sampler_run(c->sampler, &per_second));
+    tdo_run_note(&c->run, "samples_per_second", per_second);
+    return decide(c);
+}
+
+static tdo_err vote_and_look(struct certifying *c)
+{
+    const struct tdo_certify_looks x = {.run = &c->run,
+                                        .schedule = &c->schedule,
+                                        .sampler = c->sampler,
+                                        .images = c->images.count,
+                                        .classes = c->net.spec.classes,
+                                        .certificate = c->certificate};
+    return tdo_certify_looks_run(&x);
+}
+
 /* ---- the job --------------------------------------------------------------------------------------- */
 
 static tdo_err write_results(struct certifying *c)
@@ -143,6 +196,7 @@ static tdo_err write_results(struct certifying *c)
                                               .certifier = c->certifier,
                                               .network = &c->net,
                                               .votes = tdo_sampler_votes(c->sampler),
+                                              .schedule = c->sequential ? &c->schedule : NULL,
                                               .certificate = c->certificate};
     tdo_err err = tdo_comm_rank(c->run.comm) == 0 ? tdo_certify_tables_write(&tables) : TDO_OK;
     return tdo_comm_agree(c->run.comm, err);
@@ -161,7 +215,6 @@ static void close_all(struct certifying *c)
 static tdo_err certify(struct tdo_job_context *x)
 {
     struct certifying *c = NULL;
-    double per_second = 0;
     tdo_err err = tdo_comm_agree(x->comm, tdo_memory_new(1, &c));
     if (err != TDO_OK) {
         return err;
@@ -174,12 +227,10 @@ static tdo_err certify(struct tdo_job_context *x)
         c->net.model->name, (long long)c->images.count, (long long)c->o.n0, (long long)c->o.n,
         c->o.sigma, c->o.alpha, c->sampling.law == TDO_NOISE_ROUNDED ? "rounded" : "real",
         c->o.slack, tdo_comm_size(x->comm));
-    TDO_GOTO(tdo_sampler_run(c->sampler, &per_second));
-    tdo_run_note(&c->run, "samples_per_second", per_second);
+    TDO_GOTO(c->sequential ? vote_and_look(c) : vote_and_decide(c));
     if (c->sampling.profile && tdo_comm_rank(x->comm) == 0) {
         tdo_sampler_print(c->sampler, stdout);
     }
-    TDO_GOTO(decide(c));
     TDO_GOTO(write_results(c));
     err = tdo_run_end(&c->run);
 done:

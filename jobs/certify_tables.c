@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "defenses/multiplicity.h"
 #include "defenses/statistics.h"
 #include "jobs/page.h"
 
@@ -50,7 +51,7 @@ static tdo_err write_row(const struct tdo_certify_tables *t, int64_t i, FILE *to
             "\t%" PRId64 "\t%s\t%.3e\t%s\n",
             tdo_images_row(t->images, i), label, c->predict, radius, c->predict == label,
             seconds / 3600, (int)(seconds / 60 % 60), (int)(seconds % 60), p_lower,
-            t->options->n0, t->options->n, tdo_certifier_verdict(c->verdict), t->options->slack,
+            t->options->n0, c->n, tdo_certifier_verdict(c->verdict), t->options->slack,
             tdo_network_precision(t->network));
     return TDO_OK;
 }
@@ -86,6 +87,29 @@ static tdo_err summarise(const struct tdo_certify_tables *t, double *radius, str
     return TDO_OK;
 }
 
+/* What a sequential certification spent, and how many certificates may be wrong: draws of different
+ * images are independent here. */
+static tdo_err print_draws(const struct tdo_certify_tables *t)
+{
+    const int64_t images = t->images->count;
+    int64_t wrong = 0, certified = 0;
+    double draws = 0;
+    for (int64_t i = 0; i < images; i++) {
+        draws += (double)t->certificate[i].n / (double)images;
+        certified += t->certificate[i].predict >= 0;
+    }
+    if (t->schedule) {
+        printf("mode %s, test %s: %.0f draws an image on average, of at most %" PRId64 "\n",
+               tdo_schedule_mode_name(t->schedule->o.mode),
+               tdo_schedule_test_name(t->schedule->o.test), draws, t->options->n);
+    }
+    TDO_TRY(tdo_multiplicity_wrong_independent(images, t->options->alpha, 0.001, &wrong));
+    printf("at most %" PRId64 " of these %" PRId64 " certificates are wrong, at confidence "
+           "99.9 %%\n",
+           wrong < certified ? wrong : certified, certified);
+    return TDO_OK;
+}
+
 static tdo_err print_table(const struct tdo_certify_tables *t)
 {
     const int64_t images = t->images->count;
@@ -108,10 +132,12 @@ static tdo_err print_table(const struct tdo_certify_tables *t)
     if (err == TDO_OK) {
         printf("abstained %" PRId64 " of %" PRId64 "; average certified radius %.4f\n",
                s.abstained, images, s.average);
+        TDO_GOTO(print_draws(t));
         printf("each certificate: %s, one-sided, wrong with probability at most %g; about the "
                "network in %s arithmetic\n",
                t->certifier->name, t->options->alpha, tdo_network_precision(t->network));
     }
+done:
     tdo_memory_free(&radius);
     return err;
 }

@@ -4,7 +4,8 @@
  *
  * votes.tsv    idx label select count hash            select, count: K integers with commas
  * certify.tsv  idx label predict radius correct time  as Cohen et al. 2019 have it, then
- *              p_lower n0 n verdict slack             radius and p_lower rounded down */
+ *              p_lower n0 n verdict slack             radius and p_lower rounded down; n: the
+ *                                                     draws behind it, where the image stopped */
 #include "defenses/certifier.h"
 #include "jobs/run.h"
 #include "jobs/sampler.h"
@@ -16,7 +17,8 @@ struct tdo_certify_tables { /* all borrowed */
     const struct tdo_certify_options *options;
     const struct tdo_certifier *certifier;
     const struct tdo_network *network;
-    const tdo_votes *votes; /* merged */
+    const tdo_votes *votes;              /* merged */
+    const struct tdo_schedule *schedule; /* NULL: a fixed number of draws */
     const struct tdo_certificate *certificate;
 };
 

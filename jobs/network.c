@@ -782,7 +782,8 @@ static tdo_err open_network(const tdo_config *c, const char *path,
 {
     tdo_safetensors *file = NULL;
     tdo_err err = TDO_OK;
-    const enum tdo_safetensors_lack lack = ours ? TDO_LACK_DEFENSES : TDO_LACK_NONE;
+    const enum tdo_safetensors_lack lack =
+        how == OPEN_START ? TDO_LACK_DEFENSES : TDO_LACK_NONE;
     *out = (struct tdo_network){0};
     TDO_GOTO(tdo_safetensors_open(path, &file));
     TDO_GOTO(tdo_safetensors_describe(file, &out->description));

@@ -10,7 +10,7 @@
 #include "mpi/ledger.h"
 #include "nn/base/log.h"
 
-enum { BLOCK = 512 }; /* draws of an item */
+enum { BLOCK = 512 }; /* draws of an item, if nothing else is asked for */
 
 struct tdo_sampler {
     tdo_comm *comm;
@@ -21,8 +21,16 @@ struct tdo_sampler {
 
     struct tdo_inference inference;
 
+    struct tdo_look whole; /* the only look, if there are no others */
     tdo_votes *votes;
-    tdo_lease *lease;
+    tdo_votes *stored; /* root: what the ledger holds, [images][looks], until its round comes */
+    tdo_lease *lease;  /* of a round */
+
+    /* A round: blocks [block_first, block_first + blocks) of the images in `who`. */
+    int64_t *who, chosen, block_first, blocks;
+    int64_t drawn; /* by all ranks, in all rounds */
+    double seconds;
+
     int64_t cached;       /* image whose values are in `image`, -1: none */
     unsigned char *bytes; /* as in the file */
     float *image;
@@ -41,14 +49,14 @@ enum { DRAWS, HASH, NANOSECONDS, COUNTS }; /* of a record */
 
 /* ---- what there is to do ------------------------------------------------------------------------- */
 
-static int64_t blocks_of(int64_t draws)
+static int64_t blocks_of(const tdo_sampler *s, int64_t draws)
 {
-    return (draws + BLOCK - 1) / BLOCK;
+    return (draws + s->o.block - 1) / s->o.block;
 }
 
 static int64_t items_per_image(const tdo_sampler *s)
 {
-    return blocks_of(s->o.n0) + blocks_of(s->o.n);
+    return blocks_of(s, s->o.n0) + blocks_of(s, s->o.n);
 }
 
 /* A block of draws [first, end) of one image and purpose. */
@@ -59,14 +67,30 @@ struct item {
 
 static struct item item_at(const tdo_sampler *s, int64_t i)
 {
-    const int64_t per = items_per_image(s), block = i % per, select = blocks_of(s->o.n0);
+    const int64_t per = items_per_image(s), block = i % per, select = blocks_of(s, s->o.n0);
     const bool counts = block >= select;
-    const int64_t first = (counts ? block - select : block) * BLOCK;
+    const int64_t first = (counts ? block - select : block) * s->o.block;
     const int64_t draws = counts ? s->o.n : s->o.n0;
     return (struct item){.image = i / per,
                          .first = first,
-                         .end = first + BLOCK < draws ? first + BLOCK : draws,
+                         .end = first + s->o.block < draws ? first + s->o.block : draws,
                          .purpose = counts ? TDO_VOTES_COUNT : TDO_VOTES_SELECT};
+}
+
+/* The round in which an item is drawn. */
+static int round_of(const tdo_sampler *s, const struct item *item)
+{
+    int round = 0;
+    while (item->purpose == TDO_VOTES_COUNT && item->first >= s->o.look[round].n) {
+        round++;
+    }
+    return round;
+}
+
+/* Item i of the present round. */
+static int64_t round_item(const tdo_sampler *s, int64_t i)
+{
+    return s->who[i / s->blocks] * items_per_image(s) + s->block_first + i % s->blocks;
 }
 
 static tdo_err make_plan(tdo_sampler *s)
@@ -96,9 +120,9 @@ static tdo_err make_buffers(tdo_sampler *s)
     TDO_TRY(tdo_memory_new(s->o.batch, &s->slot_item));
     TDO_TRY(tdo_memory_new(COUNTS + s->net->spec.classes, &s->record));
     TDO_TRY(tdo_memory_new(s->images->count * items_per_image(s), &s->recorded));
-    TDO_TRY(tdo_votes_new(s->images->count, s->net->spec.classes, &s->votes));
+    TDO_TRY(tdo_memory_new(s->images->count, &s->who));
     s->cached = s->item = -1;
-    return tdo_lease_new(s->comm, s->images->count * items_per_image(s), 1.0, &s->lease);
+    return tdo_votes_new(s->images->count, s->net->spec.classes, &s->votes);
 }
 
 /* ---- voting --------------------------------------------------------------------------------------------- */
@@ -149,16 +173,16 @@ static struct tdo_ledger_record record_of(const tdo_sampler *s)
     return (struct tdo_ledger_record){.kind = TDO_LEDGER_VOTES,
                                       .a = (uint64_t)item.image,
                                       .b = (uint64_t)item.purpose << 32 |
-                                           (uint64_t)(item.first / BLOCK),
+                                           (uint64_t)(item.first / s->o.block),
                                       .payload = s->record,
                                       .bytes = words * (int64_t)sizeof *s->record};
 }
 
-static tdo_err add_record(tdo_sampler *s, const struct item *item, const uint64_t *record)
+static tdo_err add_record(tdo_votes *votes, int64_t row, const struct item *item,
+                          const uint64_t *record)
 {
-    tdo_votes_add_time(s->votes, item->image, record[NANOSECONDS]);
-    return tdo_votes_add_counts(s->votes, item->image, item->purpose, record + COUNTS,
-                                record[HASH]);
+    tdo_votes_add_time(votes, row, record[NANOSECONDS]);
+    return tdo_votes_add_counts(votes, row, item->purpose, record + COUNTS, record[HASH]);
 }
 
 /* The item being counted is complete: into the ledger, into the tallies. */
@@ -168,7 +192,7 @@ static tdo_err finish_item(tdo_sampler *s)
     const struct tdo_ledger_record r = record_of(s);
     s->record[DRAWS] = (uint64_t)s->counted;
     TDO_TRY(tdo_ledger_append(s->ledger, &r));
-    TDO_TRY(add_record(s, &item, s->record));
+    TDO_TRY(add_record(s->votes, item.image, &item, s->record));
     memset(s->record, 0, (size_t)r.bytes);
     s->item = -1;
     s->counted = 0;
@@ -181,11 +205,11 @@ static tdo_err recall_record(void *user, const struct tdo_ledger_record *r)
 {
     tdo_sampler *s = user;
     const bool counts = r->b >> 32 == TDO_VOTES_COUNT;
-    const int64_t block = (int64_t)(r->b & 0xffffffff), select = blocks_of(s->o.n0);
+    const int64_t block = (int64_t)(r->b & 0xffffffff), select = blocks_of(s, s->o.n0);
     const int64_t at = (int64_t)r->a * items_per_image(s) + block + (counts ? select : 0);
     const int64_t words = COUNTS + s->net->spec.classes;
     const bool inside =
-        r->a < (uint64_t)s->images->count && block < (counts ? blocks_of(s->o.n) : select);
+        r->a < (uint64_t)s->images->count && block < (counts ? blocks_of(s, s->o.n) : select);
     if (r->kind != TDO_LEDGER_VOTES || !inside ||
         r->bytes != words * (int64_t)sizeof *s->record) {
         return TDO_FAIL(TDO_ERR_FORMAT,
@@ -196,33 +220,43 @@ static tdo_err recall_record(void *user, const struct tdo_ledger_record *r)
         return TDO_OK;
     }
     const struct item item = item_at(s, at);
+    if (!s->stored) {
+        TDO_TRY(tdo_votes_new(s->images->count * s->o.looks, s->net->spec.classes, &s->stored));
+    }
     s->recorded[at] = true;
-    return add_record(s, &item, r->payload);
+    return add_record(s->stored, item.image * s->o.looks + round_of(s, &item), &item,
+                      r->payload);
+}
+
+/* The recorded votes of this round, of the chosen images, become votes. Root only. */
+static tdo_err take_stored(tdo_sampler *s, int round)
+{
+    for (int64_t i = 0; s->stored && i < s->chosen; i++) {
+        const int64_t image = s->who[i], row = image * s->o.looks + round;
+        TDO_TRY(tdo_votes_add_counts(s->votes, image, TDO_VOTES_SELECT,
+                                     tdo_votes_counts(s->stored, row, TDO_VOTES_SELECT),
+                                     tdo_votes_hash(s->stored, row)));
+        TDO_TRY(tdo_votes_add_counts(s->votes, image, TDO_VOTES_COUNT,
+                                     tdo_votes_counts(s->stored, row, TDO_VOTES_COUNT), 0));
+        tdo_votes_add_time(s->votes, image, tdo_votes_time(s->stored, row));
+    }
+    return TDO_OK;
 }
 
 /* Tell the lease what need not be handed out; *done: draws that are there. Root only. */
 static tdo_err skip_recorded(tdo_sampler *s, int64_t *done)
 {
-    for (int64_t i = 0; i < s->images->count * items_per_image(s); i++) {
-        if (s->recorded[i]) {
-            const struct item item = item_at(s, i);
-            *done += item.end - item.first;
-        }
+    const int64_t items = s->chosen * s->blocks;
+    bool *there = NULL;
+    TDO_TRY(tdo_memory_new(items, &there));
+    for (int64_t i = 0; i < items; i++) {
+        const struct item item = item_at(s, round_item(s, i));
+        there[i] = s->recorded[round_item(s, i)];
+        *done += there[i] ? item.end - item.first : 0;
     }
-    return tdo_lease_skip_marked(s->lease, s->recorded);
-}
-
-/* Read what earlier starts left, and begin a segment of our own. */
-static tdo_err open_ledger(tdo_sampler *s, int64_t *done)
-{
-    tdo_comm *comm = s->comm;
-    *done = 0;
-    TDO_TRY(tdo_ledger_replay(comm, s->o.dir, s->o.context, recall_record, s));
-    TDO_TRY(tdo_comm_agree(comm, tdo_comm_rank(comm) == 0 ? skip_recorded(s, done) : TDO_OK));
-    if (*done > 0) {
-        tdo_log_root(TDO_LOG_INFO, "resume: %lld samples are there already", (long long)*done);
-    }
-    return tdo_ledger_open(comm, s->o.dir, s->o.context, 10, &s->ledger);
+    tdo_err err = tdo_lease_skip_marked(s->lease, there);
+    tdo_memory_free(&there);
+    return err;
 }
 
 /* ---- drawing -------------------------------------------------------------------------------------- */
@@ -286,49 +320,113 @@ static tdo_err run_item(tdo_sampler *s, int64_t number)
 static tdo_err run_lease(tdo_sampler *s, int64_t first, int64_t count)
 {
     for (int64_t i = first; i < first + count; i++) {
-        TDO_TRY(run_item(s, i));
+        TDO_TRY(run_item(s, round_item(s, i)));
     }
     TDO_TRY(run_batch(s)); /* rows beyond `filled` hold old draws and are not counted */
     return s->item >= 0 ? finish_item(s) : TDO_OK;
 }
 
-tdo_err tdo_sampler_run(tdo_sampler *s, double *per_second)
+/* Draw one lease after the other; local. */
+static tdo_err draw(tdo_sampler *s, struct tdo_progress *progress)
 {
-    const int64_t draws = s->images->count * (s->o.n0 + s->o.n);
-    const int64_t items = s->images->count * items_per_image(s);
-    struct tdo_progress progress;
-    int64_t there = 0;
-    tdo_err err = open_ledger(s, &there);
-    if (err != TDO_OK) {
-        return err;
-    }
-    tdo_progress_start(&progress, s->o.what, "samples", draws, there);
+    const double items = (double)(s->chosen * s->blocks);
     for (;;) {
         int64_t first = 0, count = 0;
-        TDO_GOTO(tdo_lease_next(s->lease, &first, &count));
+        TDO_TRY(tdo_lease_next(s->lease, &first, &count));
         if (count == 0) {
             break;
         }
-        TDO_GOTO(run_lease(s, first, count));
-        const double part = (double)tdo_lease_done(s->lease) / (double)items;
-        tdo_progress_show(&progress, (int64_t)(part * (double)draws), NULL);
+        TDO_TRY(run_lease(s, first, count));
+        const double part = (double)tdo_lease_done(s->lease) / items;
+        tdo_progress_show(progress, (int64_t)(part * (double)progress->total), NULL);
     }
-    err = tdo_ledger_sync(s->ledger);
-done:
+    return tdo_ledger_sync(s->ledger);
+}
+
+/* ---- rounds -------------------------------------------------------------------------------- */
+
+/* Which blocks of which images the round has; returns its draws. */
+static int64_t plan_round(tdo_sampler *s, int round, const bool *active)
+{
+    const int64_t select = blocks_of(s, s->o.n0), end = s->o.look[round].n;
+    const int64_t begin = round > 0 ? s->o.look[round - 1].n : 0;
+    s->chosen = 0;
+    for (int64_t i = 0; i < s->images->count; i++) {
+        if (!active || active[i]) {
+            s->who[s->chosen++] = i;
+        }
+    }
+    s->block_first = round > 0 ? select + begin / s->o.block : 0;
+    s->blocks = select + blocks_of(s, end) - s->block_first;
+    return s->chosen * (end - begin + (round > 0 ? 0 : s->o.n0));
+}
+
+/* Its lease, and what the ledger has of it. *there: draws of that, on the root. */
+static tdo_err open_round(tdo_sampler *s, int round, int64_t *there)
+{
+    const bool root = tdo_comm_rank(s->comm) == 0;
+    tdo_lease_free(&s->lease);
+    tdo_err err = tdo_lease_new(s->comm, s->chosen * s->blocks, 1.0, &s->lease);
+    if (err == TDO_OK && root) {
+        err = take_stored(s, round);
+    }
+    if (err == TDO_OK && root) {
+        err = skip_recorded(s, there);
+    }
+    TDO_TRY(tdo_comm_agree(s->comm, err));
+    if (*there > 0) {
+        tdo_log_root(TDO_LOG_INFO, "resume: %lld samples are there already", (long long)*there);
+    }
+    return TDO_OK;
+}
+
+tdo_err tdo_sampler_begin(tdo_sampler *s)
+{
+    TDO_TRY(tdo_ledger_replay(s->comm, s->o.dir, s->o.context, recall_record, s));
+    return tdo_ledger_open(s->comm, s->o.dir, s->o.context, 10, &s->ledger);
+}
+
+tdo_err tdo_sampler_round(tdo_sampler *s, int round, const bool *active)
+{
+    const int64_t draws = plan_round(s, round, active);
+    struct tdo_progress progress;
+    char what[64], note[64];
+    int64_t there = 0;
+    if (draws == 0) {
+        return TDO_OK;
+    }
+    TDO_TRY(open_round(s, round, &there));
+    snprintf(what, sizeof what, s->o.looks > 1 ? "%s look %d" : "%s", s->o.what, round + 1);
+    tdo_progress_start(&progress, what, "samples", draws, there);
+    tdo_err err = draw(s, &progress);
     if (err != TDO_OK) {
         tdo_lease_stop(s->lease);
     }
     tdo_err ended = tdo_lease_end(s->lease);
-    err = tdo_comm_agree(s->comm, err != TDO_OK ? err : ended);
-    if (err == TDO_OK) {
-        const double seconds = tdo_log_now() - progress.started;
-        char note[64];
-        *per_second = (double)(draws - there) / seconds;
-        snprintf(note, sizeof note, "%.0f samples/s a rank",
-                 *per_second / (double)tdo_comm_size(s->comm));
-        tdo_progress_end(&progress, draws, note);
+    TDO_TRY(tdo_comm_agree(s->comm, err != TDO_OK ? err : ended));
+    const double seconds = tdo_log_now() - progress.started;
+    snprintf(note, sizeof note, "%.0f samples/s a rank",
+             (double)(draws - there) / seconds / (double)tdo_comm_size(s->comm));
+    tdo_progress_end(&progress, draws, note);
+    s->drawn += draws - there;
+    s->seconds += seconds;
+    return TDO_OK;
+}
+
+int64_t tdo_sampler_drawn(const tdo_sampler *s, double *per_second)
+{
+    *per_second = s->seconds > 0 ? (double)s->drawn / s->seconds : 0;
+    return s->drawn;
+}
+
+tdo_err tdo_sampler_run(tdo_sampler *s, double *per_second)
+{
+    TDO_TRY(tdo_sampler_begin(s));
+    for (int round = 0; round < s->o.looks; round++) {
+        TDO_TRY(tdo_sampler_round(s, round, NULL));
     }
-    return err;
+    tdo_sampler_drawn(s, per_second);
+    return TDO_OK;
 }
 
 /* ---- life ------------------------------------------------------------------------------------- */
@@ -347,8 +445,22 @@ tdo_err tdo_sampler_noise(const struct tdo_images *im, const tdo_config *config,
     return TDO_OK;
 }
 
+static tdo_err check_looks(const tdo_sampler *s)
+{
+    for (int i = 0; i < s->o.looks; i++) {
+        const bool last = i == s->o.looks - 1;
+        if (last ? s->o.look[i].n != s->o.n : s->o.look[i].n % s->o.block != 0) {
+            return TDO_FAIL(TDO_ERR_BUG, "look at %lld of %lld draws, in blocks of %lld",
+                            (long long)s->o.look[i].n, (long long)s->o.n,
+                            (long long)s->o.block);
+        }
+    }
+    return TDO_OK;
+}
+
 static tdo_err build(tdo_sampler *s)
 {
+    TDO_TRY(check_looks(s));
     TDO_TRY(make_plan(s));
     return make_buffers(s);
 }
@@ -363,6 +475,12 @@ tdo_err tdo_sampler_new(tdo_comm *comm, struct tdo_network *n, const struct tdo_
     s->images = im;
     s->o = *o;
     s->pixels = tdo_images_pixels(im);
+    s->o.block = o->block > 0 ? o->block : BLOCK;
+    s->whole.n = o->n;
+    if (o->looks == 0) {
+        s->o.looks = 1;
+        s->o.look = &s->whole;
+    }
     tdo_err err = build(s);
     if (err != TDO_OK) {
         tdo_sampler_free(out);
@@ -376,6 +494,8 @@ void tdo_sampler_free(tdo_sampler **sampler)
     if (s) {
         tdo_inference_free(&s->inference);
         tdo_votes_free(&s->votes);
+        tdo_votes_free(&s->stored);
+        tdo_memory_free(&s->who);
         tdo_lease_free(&s->lease);
         tdo_memory_free(&s->bytes);
         tdo_memory_free(&s->image);

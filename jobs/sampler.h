@@ -9,6 +9,7 @@
  * functions of it. A batch mixes whatever rows the rank holds. So tallies, and the hashes of all
  * logits, are the same for any number of ranks, any batch and any order. */
 #include "defenses/noise.h"
+#include "defenses/schedule.h"
 #include "jobs/images.h"
 #include "jobs/network.h"
 #include "mpi/votes.h"
@@ -26,6 +27,11 @@ struct tdo_sampler_options {
     bool hash, profile;
     const char *dir;  /* finished blocks go to the ledger in it (mpi/ledger.h) */
     uint64_t context; /* what recorded votes must match */
+    /* Rounds of estimation, for jobs that look at the votes in between: they end at these many
+     * draws, the last at n. All but the last are multiples of `block`. looks 0: one round. */
+    int looks;
+    const struct tdo_look *look; /* borrowed */
+    int64_t block;               /* draws of an item; 0: 512 */
 };
 
 /* The law of the noise from the choice `key` of a config, at o->sigma: o->law, o->table. Images
@@ -48,9 +54,19 @@ void tdo_sampler_free(tdo_sampler **s);
  * Ranks: collective; errors are agreed. */
 TDO_MUST tdo_err tdo_sampler_run(tdo_sampler *s, double *per_second);
 
+/* The same round by round: begin, then each round in order. A round draws what `active` images
+ * [images] (NULL: all) want up to its look, class selection in the first; so the votes of an image
+ * that is left out from some round on are those of the rounds before, also if an earlier start got
+ * further. Errors, ranks: as tdo_sampler_run; active and
+ * round equal on all ranks. */
+TDO_MUST tdo_err tdo_sampler_begin(tdo_sampler *s);
+TDO_MUST tdo_err tdo_sampler_round(tdo_sampler *s, int round, const bool *active);
+/* Samples that this start drew so far, and how many a second; true on the root. */
+int64_t tdo_sampler_drawn(const tdo_sampler *s, double *per_second);
+
 /* Bring the tallies of all ranks to the root, and the counts to every rank.
  * Shapes: counts [images][purposes][classes]. Errors: TDO_ERR_MEMORY, agreed.
- * Ranks:  collective, once. Owner: caller, tdo_memory_free. */
+ * Ranks:  collective; after any round. Owner: caller, tdo_memory_free. */
 TDO_MUST tdo_err tdo_sampler_share(tdo_sampler *s, uint64_t **counts);
 
 /* The tallies, at the root of all ranks after tdo_sampler_share. Borrowed. */

@@ -147,6 +147,21 @@ struct certify_columns {
     int idx, predict, radius, correct, n, precision;
 };
 
+/* The draws of all images, or "up to" the most of them where they stopped by themselves. */
+static void note_draws(const char *text, struct tdo_results_certificates *to)
+{
+    const bool several = strncmp(to->n, "up to ", 6) == 0;
+    const char *most = several ? to->n + 6 : to->n;
+    char larger[sizeof to->n];
+    if (to->images == 0) {
+        snprintf(to->n, sizeof to->n, "%s", text);
+    } else if (strcmp(most, text) != 0) {
+        snprintf(larger, sizeof larger, "up to %.15s",
+                 strtoll(text, NULL, 10) > strtoll(most, NULL, 10) ? text : most);
+        memcpy(to->n, larger, sizeof larger);
+    }
+}
+
 static tdo_err take_certificate(const struct tdo_tsv *t, const struct certify_columns *c,
                                 struct tdo_results_certificates *to)
 {
@@ -156,8 +171,8 @@ static tdo_err take_certificate(const struct tdo_tsv *t, const struct certify_co
     TDO_TRY(tdo_tsv_int(t, c->predict, -1, MOST_CLASSES, &predict));
     TDO_TRY(tdo_tsv_int(t, c->correct, 0, 1, &correct));
     TDO_TRY(tdo_tsv_real(t, c->radius, 0, 1e6, &radius));
-    if (to->images == 0 && c->n >= 0) {
-        snprintf(to->n, sizeof to->n, "%s", t->field[c->n]);
+    if (c->n >= 0) {
+        note_draws(t->field[c->n], to);
     }
     if (to->images == 0 && c->precision >= 0) {
         snprintf(to->precision, sizeof to->precision, "%s", t->field[c->precision]);

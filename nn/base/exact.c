@@ -67,14 +67,19 @@ static tdo_err check_binomial(int64_t k, int64_t n, double p)
     return TDO_OK;
 }
 
+static tdo_err check_level(double alpha)
+{
+    if (!(alpha > 0.0 && alpha < 1.0)) {
+        return TDO_FAIL(TDO_ERR_NUMERIC, "tail: alpha is %.17g, want 0 < alpha < 1", alpha);
+    }
+    return TDO_OK;
+}
+
 tdo_err tdo_exact_upper_tail_le(int64_t k, int64_t n, double p, double alpha, bool *le)
 {
     *le = false;
     TDO_TRY(check_binomial(k, n, p));
-    if (!(alpha > 0.0 && alpha < 1.0)) {
-        return TDO_FAIL(TDO_ERR_NUMERIC, "binomial tail: alpha is %.17g, want 0 < alpha < 1",
-                        alpha);
-    }
+    TDO_TRY(check_level(alpha));
     if (k == 0 || p >= 1.0) { /* the tail is 1 */
         return TDO_OK;
     }
@@ -266,6 +271,191 @@ tdo_err tdo_exact_normal_tail_up(int64_t k, double scale, double *tail)
     *tail = arf_get_d(up, ARF_RND_CEIL);
     arb_clear(x);
     arf_clear(up);
+    return TDO_OK;
+}
+
+tdo_err tdo_exact_normal_cdf_up(double r, double sigma, double slack, double *p)
+{
+    *p = 1.0;
+    if (!(r >= 0.0 && r <= 1e6) || !(sigma >= 1e-6 && sigma <= 1e6) ||
+        !(slack >= 0.0 && slack <= 1.0)) {
+        return TDO_FAIL(TDO_ERR_NUMERIC,
+                        "normal probability: got r %.17g, sigma %.17g, slack %.17g, want r in "
+                        "0..1e6, sigma in 1e-6..1e6, slack in 0..1",
+                        r, sigma, slack);
+    }
+    arb_t x, divisor;
+    arf_t up;
+    arb_init(x);
+    arb_init(divisor);
+    arf_init(up);
+    arb_set_d(x, r);
+    arb_set_d(divisor, sigma);
+    arb_div(x, x, divisor, MORE_BITS);
+    normal_cdf(x, x, MORE_BITS);
+    arb_set_d(divisor, slack);
+    arb_add(x, x, divisor, MORE_BITS);
+    arb_get_ubound_arf(up, x, MORE_BITS);
+    *p = fmin(arf_get_d(up, ARF_RND_CEIL), 1.0);
+    arb_clear(x);
+    arb_clear(divisor);
+    arf_clear(up);
+    return TDO_OK;
+}
+
+/* ---- the mixture of Krichevsky and Trofimov ---------------------------------------------- */
+
+/* log Gamma(k + 1/2) */
+static void log_gamma_half(arb_t out, int64_t k, slong bits)
+{
+    arb_set_si(out, 2 * k + 1);
+    arb_mul_2exp_si(out, out, -1);
+    arb_lgamma(out, out, bits);
+}
+
+/* x += log Q - k log p - (n-k) log(1-p); B(1/2, 1/2) = pi */
+static void add_log_ratio(arb_t x, int64_t k, int64_t n, const arb_t p, slong bits)
+{
+    arb_t y;
+    arb_init(y);
+    log_gamma_half(y, k, bits);
+    arb_add(x, x, y, bits);
+    log_gamma_half(y, n - k, bits);
+    arb_add(x, x, y, bits);
+    arb_set_si(y, n + 1);
+    arb_lgamma(y, y, bits);
+    arb_sub(x, x, y, bits);
+    arb_const_pi(y, bits);
+    arb_log(y, y, bits);
+    arb_sub(x, x, y, bits);
+    arb_log(y, p, bits);
+    arb_mul_si(y, y, k, bits);
+    arb_sub(x, x, y, bits);
+    arb_neg(y, p);
+    arb_log1p(y, y, bits);
+    arb_mul_si(y, y, n - k, bits);
+    arb_sub(x, x, y, bits);
+    arb_clear(y);
+}
+
+tdo_err tdo_exact_kt_excludes(int64_t k, int64_t n, double p, double alpha, bool *yes)
+{
+    *yes = false;
+    TDO_TRY(check_binomial(k, n, p));
+    TDO_TRY(check_level(alpha));
+    if (p <= 0.0 || p >= 1.0) { /* the likelihood is 0 or 1 */
+        *yes = p <= 0.0 ? k > 0 : k < n;
+        return TDO_OK;
+    }
+    arb_t x, level;
+    bool decided = false;
+    arb_init(x);
+    arb_init(level);
+    arb_set_d(level, p);
+    for (slong bits = FIRST_BITS; !decided && bits <= LAST_BITS; bits *= 2) {
+        arb_set_d(x, alpha);
+        arb_log(x, x, bits);
+        add_log_ratio(x, k, n, level, bits);
+        *yes = arb_is_nonnegative(x);
+        decided = *yes || arb_is_negative(x);
+    }
+    arb_clear(x);
+    arb_clear(level);
+    return TDO_OK;
+}
+
+/* ---- draws without replacement ----------------------------------------------------------- */
+
+/* sum over j >= k of C(K,j) C(N-K,n-j); k is at least the least possible j. */
+static void marked_ways(fmpz_t sum, const struct tdo_exact_draw *d, int64_t k)
+{
+    const int64_t plain = d->N - d->K, most = d->K < d->n ? d->K : d->n;
+    fmpz_t term, other;
+    fmpz_init(term);
+    fmpz_init(other);
+    fmpz_bin_uiui(term, (ulong)d->K, (ulong)k);
+    fmpz_bin_uiui(other, (ulong)plain, (ulong)(d->n - k));
+    fmpz_mul(term, term, other);
+    fmpz_zero(sum);
+    for (int64_t j = k; j <= most; j++) {
+        fmpz_add(sum, sum, term);
+        fmpz_mul_ui(term, term, (ulong)((d->K - j) * (d->n - j)));
+        fmpz_divexact_ui(term, term, (ulong)((j + 1) * (plain - d->n + j + 1)));
+    }
+    fmpz_clear(term);
+    fmpz_clear(other);
+}
+
+tdo_err tdo_exact_marked_tail_le(const struct tdo_exact_draw *d, int64_t k, double alpha,
+                                 bool *le)
+{
+    *le = false;
+    TDO_TRY(check_level(alpha));
+    if (d->N > 10000000 || d->K < 0 || d->K > d->N || d->n < 0 || d->n > d->N || k < 0) {
+        return TDO_FAIL(TDO_ERR_NUMERIC,
+                        "draw: got %lld of %lld, %lld of them marked, %lld drawn; want 0 <= "
+                        "each <= total <= 10^7",
+                        (long long)k, (long long)d->N, (long long)d->K, (long long)d->n);
+    }
+    if (k > d->K || k > d->n) { /* impossible */
+        *le = true;
+        return TDO_OK;
+    }
+    if (k == 0 || k <= d->n - (d->N - d->K)) { /* certain */
+        return TDO_OK;
+    }
+    int exponent = 0;
+    const double mantissa = ldexp(frexp(alpha, &exponent), 53); /* an integer */
+    fmpz_t ways, all;
+    fmpz_init(ways);
+    fmpz_init(all);
+    marked_ways(ways, d, k);
+    fmpz_bin_uiui(all, (ulong)d->N, (ulong)d->n);
+    fmpz_mul_ui(all, all, (ulong)mantissa);
+    fmpz_mul_2exp(ways, ways, (ulong)(53 - exponent));
+    *le = fmpz_cmp(ways, all) <= 0;
+    fmpz_clear(ways);
+    fmpz_clear(all);
+    return TDO_OK;
+}
+
+/* ---- a root ------------------------------------------------------------------------------ */
+
+/* Is q^2 d <= r^2? Without rounding. */
+static bool root_fits(double q, int64_t d, double r)
+{
+    arf_t left, right, factor;
+    arf_init(left);
+    arf_init(right);
+    arf_init(factor);
+    arf_set_d(left, q);
+    arf_set_d(right, r);
+    arf_set_si(factor, d);
+    arf_mul(left, left, left, ARF_PREC_EXACT, ARF_RND_DOWN);
+    arf_mul(left, left, factor, ARF_PREC_EXACT, ARF_RND_DOWN);
+    arf_mul(right, right, right, ARF_PREC_EXACT, ARF_RND_DOWN);
+    const bool fits = arf_cmp(left, right) <= 0;
+    arf_clear(left);
+    arf_clear(right);
+    arf_clear(factor);
+    return fits;
+}
+
+tdo_err tdo_exact_over_root_down(double r, int64_t d, double *q)
+{
+    *q = 0.0;
+    if (!(r >= 0.0 && isfinite(r)) || d < 1) {
+        return TDO_FAIL(TDO_ERR_NUMERIC, "radius %.17g in %lld dimensions, want r >= 0, d >= 1",
+                        r, (long long)d);
+    }
+    double x = r / sqrt((double)d);
+    while (!root_fits(x, d, r)) {
+        x = nextafter(x, 0.0);
+    }
+    while (root_fits(nextafter(x, (double)INFINITY), d, r)) {
+        x = nextafter(x, (double)INFINITY);
+    }
+    *q = x;
     return TDO_OK;
 }
 

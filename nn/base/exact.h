@@ -34,6 +34,28 @@ TDO_MUST tdo_err tdo_exact_normal_threshold(int64_t k, double scale, uint64_t *w
 /* An upper bound on 1 - Phi((k + 1/2) / scale), tight to a double. Range as above. */
 TDO_MUST tdo_err tdo_exact_normal_tail_up(int64_t k, double scale, double *tail);
 
+/* A double no smaller than Phi(r / sigma) + slack, and hardly larger; 1 if that is 1 or more:
+ * the least vote probability that certifies radius r. 0 <= r <= 1e6, 1e-6 <= sigma <= 1e6,
+ * slack in 0..1. */
+TDO_MUST tdo_err tdo_exact_normal_cdf_up(double r, double sigma, double slack, double *p);
+
+/* Is Q >= p^k (1-p)^(n-k) / alpha, with the mixture Q = B(k+1/2, n-k+1/2) / B(1/2, 1/2) of
+ * Krichevsky and Trofimov 1981? Then the confidence sequence of level alpha leaves p out after k
+ * successes in n draws. 0 <= k <= n, 0 <= p <= 1, 0 < alpha < 1. What 8192 bits cannot decide
+ * answers false (the safe side). */
+TDO_MUST tdo_err tdo_exact_kt_excludes(int64_t k, int64_t n, double p, double alpha, bool *yes);
+
+/* n balls are drawn without replacement from N, of which K are marked: is P(k or more marked)
+ * <= alpha? In integers, ties too. 0 <= k, n, K <= N <= 10^7, 0 < alpha < 1. */
+struct tdo_exact_draw {
+    int64_t N, K, n;
+};
+TDO_MUST tdo_err tdo_exact_marked_tail_le(const struct tdo_exact_draw *d, int64_t k,
+                                          double alpha, bool *le);
+
+/* The largest double q with q sqrt(d) <= r. r >= 0, finite; d >= 1. */
+TDO_MUST tdo_err tdo_exact_over_root_down(double r, int64_t d, double *q);
+
 /* Free the caches that Arb keeps for this thread (before a leak check). */
 void tdo_exact_cleanup(void);
 

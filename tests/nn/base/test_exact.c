@@ -188,6 +188,121 @@ static void tails_are_tight_upper_bounds(void)
     }
 }
 
+/* The levels at which the sequence just leaves p out, from 60-digit arithmetic. */
+static void the_mixture_leaves_out_what_it_should(void)
+{
+    static const struct {
+        int64_t k, n;
+        double p, level;
+    } want[] = {
+        {9, 10, 0.5, 0.10530645824763471822},
+        {990, 1000, 0.96875, 0.0016564519429605070083},
+        {100000, 100000, 0.9999, 0.025433931568863723237},
+        {5, 1000, 0.0625, 2.3106269629457996714e-19},
+        {900000, 1000000, 0.8984375, 0.0018258531672713354501},
+    };
+    bool yes = false;
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        const int64_t k = want[i].k, n = want[i].n;
+        const double p = want[i].p, level = want[i].level;
+        ASSERT_OK(tdo_exact_kt_excludes(k, n, p, level * (1.0 + 1e-12), &yes));
+        CU_ASSERT_TRUE(yes);
+        ASSERT_OK(tdo_exact_kt_excludes(k, n, p, level * (1.0 - 1e-12), &yes));
+        CU_ASSERT_FALSE(yes);
+        if (p == 0.5) { /* NOLINT: the mixture is symmetric */
+            ASSERT_OK(tdo_exact_kt_excludes(n - k, n, p, level * (1.0 + 1e-12), &yes));
+            CU_ASSERT_TRUE(yes);
+        }
+    }
+    ASSERT_OK(tdo_exact_kt_excludes(1, 2, 0.0, 0.01, &yes));
+    CU_ASSERT_TRUE(yes);
+    ASSERT_OK(tdo_exact_kt_excludes(0, 2, 0.0, 0.01, &yes));
+    CU_ASSERT_FALSE(yes);
+    ASSERT_OK(tdo_exact_kt_excludes(2, 2, 1.0, 0.01, &yes));
+    CU_ASSERT_FALSE(yes);
+    CU_ASSERT_EQUAL(tdo_exact_kt_excludes(3, 2, 0.5, 0.01, &yes), TDO_ERR_NUMERIC);
+    CU_ASSERT_EQUAL(tdo_exact_kt_excludes(1, 2, 0.5, 1.0, &yes), TDO_ERR_NUMERIC);
+}
+
+static void probabilities_of_radii_are_tight_upper_bounds(void)
+{
+    static const struct {
+        double r, sigma, slack;
+        long double p;
+    } want[] = {
+        {0.0, 0.5, 0.0, 0.5L},
+        {0.5, 0.5, 0.0, 0.8413447460685429485852325L},
+        {1.5, 0.25, 1e-12, 0.9999999990144123549623019L},
+        {0.25, 0.12, 0.0, 0.9813895748101136548985126L},
+        {3.0, 1.0, 1e-9, 0.9986501029683699054733482L},
+    };
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        double p = 0.0;
+        ASSERT_OK(tdo_exact_normal_cdf_up(want[i].r, want[i].sigma, want[i].slack, &p));
+        CU_ASSERT_TRUE((long double)p >= want[i].p);
+        CU_ASSERT_TRUE((long double)nextafter(p, 0.0) <= want[i].p);
+    }
+    double p = 0.0;
+    ASSERT_OK(tdo_exact_normal_cdf_up(40.0, 1.0, 0.0, &p));
+    CU_ASSERT_TRUE(p == 1.0);
+    CU_ASSERT_EQUAL(tdo_exact_normal_cdf_up(-1.0, 1.0, 0.0, &p), TDO_ERR_NUMERIC);
+}
+
+/* Choices of n balls of N one after the other, K marked: how many give k or more, recursively. */
+static int64_t ways(int N, int K, int n, int k)
+{
+    if (n == 0) {
+        return k <= 0;
+    }
+    return (K > 0 ? K * ways(N - 1, K - 1, n - 1, k - 1) : 0) +
+           (N > K ? (N - K) * ways(N - 1, K, n - 1, k) : 0);
+}
+
+static void draws_without_replacement_agree_with_enumeration(void)
+{
+    int wrong = 0, both[2] = {0, 0};
+    for (int i = 0; i < 8 * 8 * 8; i++) {
+        const struct tdo_exact_draw d = {.N = 7, .K = i % 8, .n = i / 8 % 8};
+        const int64_t all = ways(7, (int)d.K, (int)d.n, 0);
+        for (int level = 1; level < 64; level += 3) {
+            bool le = false;
+            const bool want = 64 * ways(7, (int)d.K, (int)d.n, i / 64) <= level * all;
+            ASSERT_OK(tdo_exact_marked_tail_le(&d, i / 64, level / 64.0, &le));
+            wrong += le != want;
+            both[want]++;
+        }
+    }
+    CU_ASSERT_EQUAL(wrong, 0);
+    CU_ASSERT_TRUE(both[0] > 1000 && both[1] > 1000);
+    bool le = false;
+    const struct tdo_exact_draw tie = {.N = 2, .K = 1, .n = 1}, bad = {.N = 2, .K = 3, .n = 1};
+    ASSERT_OK(tdo_exact_marked_tail_le(&tie, 1, 0.5, &le));
+    CU_ASSERT_TRUE(le);
+    ASSERT_OK(tdo_exact_marked_tail_le(&tie, 1, nextafter(0.5, 0.0), &le));
+    CU_ASSERT_FALSE(le);
+    CU_ASSERT_EQUAL(tdo_exact_marked_tail_le(&bad, 1, 0.5, &le), TDO_ERR_NUMERIC);
+}
+
+static void a_radius_over_a_root_is_the_largest_double_below(void)
+{
+    double q = -1.0;
+    ASSERT_OK(tdo_exact_over_root_down(3.0, 9, &q));
+    CU_ASSERT_TRUE(q == 1.0);
+    ASSERT_OK(tdo_exact_over_root_down(0.0, 9, &q));
+    CU_ASSERT_TRUE(q == 0.0);
+    int wrong = 0;
+    for (int i = 1; i < 200; i++) { /* 64 bits of root: half an ulp of them is the doubt */
+        const double r = 0.01 * i;
+        const int64_t d = 784 + 13 * i;
+        const long double root = (long double)r / sqrtl((long double)d);
+        ASSERT_OK(tdo_exact_over_root_down(r, d, &q));
+        wrong += (long double)q > root * (1.0L + 0x1p-62L);
+        wrong += (long double)nextafter(q, 1.0) < root * (1.0L - 0x1p-62L);
+    }
+    CU_ASSERT_EQUAL(wrong, 0);
+    CU_ASSERT_EQUAL(tdo_exact_over_root_down(1.0, 0, &q), TDO_ERR_NUMERIC);
+}
+
 const char suite_name[] = "exact";
 CU_TestInfo suite_tests[] = {
     {"binomial tails agree with plain sums", binomial_tails_agree_with_plain_sums},
@@ -198,5 +313,12 @@ CU_TestInfo suite_tests[] = {
     {"thresholds are rounded to nearest and saturate",
      thresholds_are_rounded_to_nearest_and_saturate},
     {"tails are tight upper bounds", tails_are_tight_upper_bounds},
+    {"the mixture leaves out what it should", the_mixture_leaves_out_what_it_should},
+    {"probabilities of radii are tight upper bounds",
+     probabilities_of_radii_are_tight_upper_bounds},
+    {"draws without replacement agree with enumeration",
+     draws_without_replacement_agree_with_enumeration},
+    {"a radius over a root is the largest double below",
+     a_radius_over_a_root_is_the_largest_double_below},
     CU_TEST_INFO_NULL,
 };

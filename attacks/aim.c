@@ -15,7 +15,17 @@ bool tdo_aim_targeted(enum tdo_aim aim)
 
 bool tdo_aim_looks(enum tdo_aim aim)
 {
-    return aim != TDO_AIM_TRUE && aim != TDO_AIM_RANDOM;
+    return aim != TDO_AIM_TRUE && aim != TDO_AIM_RANDOM && aim != TDO_AIM_CLASS;
+}
+
+tdo_err tdo_aim_check(const struct tdo_attack_use *use, const tdo_target *t)
+{
+    const int wanted = (int)tdo_attack_value(use, "class", 0), classes = tdo_target_classes(t);
+    if (tdo_aim_read(use) == TDO_AIM_CLASS && wanted >= classes) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "%s.class = %d: one of %d classes, from 0, expected",
+                        use->key, wanted, classes);
+    }
+    return TDO_OK;
 }
 
 int tdo_aim_rounds(const struct tdo_attack_use *use, enum tdo_aim aim, int classes)
@@ -69,6 +79,8 @@ static int choose(const struct tdo_attack_use *use, enum tdo_aim aim, int round,
         return likeliest(z, classes, label, round);
     case TDO_AIM_RANDOM:
         return random_wrong(use, id, classes, label);
+    case TDO_AIM_CLASS:
+        return (int)tdo_attack_value(use, "class", label);
     default:
         return label;
     }

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "attacks/aim.h"
+
 #define ATTACK(name) extern const struct tdo_attack tdo_attack_##name;
 #include "attacks/attacks.def"
 #undef ATTACK
@@ -166,6 +168,7 @@ tdo_err tdo_attack_check(const struct tdo_attack_use *use, const tdo_target *t)
                         "model.precision = f32 has",
                         use->key, use->row->name);
     }
+    TDO_TRY(tdo_aim_check(use, t));
     const struct tdo_attack_list *eps = tdo_attack_list(use, "eps");
     for (int i = 0; eps && i < eps->count; i++) {
         if (use->threat.boxed && eps->of[i] > most * (1 + 1e-6)) {

@@ -99,10 +99,30 @@ static void leaving_needs_no_target(void)
     end();
 }
 
+static void a_class_is_reached_from_everywhere(void)
+{
+    tdo_target *t;
+    begin("label=class class=2");
+    t = toy_target(toy, N, &use);
+    CU_ASSERT_EQUAL_FATAL(tdo_aim_read(&use), TDO_AIM_CLASS);
+    CU_ASSERT_TRUE(tdo_aim_targeted(TDO_AIM_CLASS) && !tdo_aim_looks(TDO_AIM_CLASS));
+    ASSERT_OK_FATAL(tdo_aim_check(&use, t));
+    tdo_aim_choose(&use, TDO_AIM_CLASS, 0, NULL, K, &b->s);
+    for (int i = 0; i < N; i++) {
+        CU_ASSERT_TRUE(b->target[i] == 2 && b->aim[i] == 2);
+    }
+    toy_use_free();
+    toy_use("pgd", "label=class class=5", &use); /* of 0..4 */
+    CU_ASSERT_EQUAL(tdo_aim_check(&use, t), TDO_ERR_CONFIG);
+    tdo_target_free(&t);
+    end();
+}
+
 CU_TestInfo suite_tests[] = {
     {"random classes are wrong and equally likely",
      random_classes_are_wrong_and_equally_likely},
     {"least and likeliest follow the logits", least_and_likeliest_follow_the_logits},
     {"leaving needs no target", leaving_needs_no_target},
+    {"a class is reached from everywhere", a_class_is_reached_from_everywhere},
     CU_TEST_INFO_NULL,
 };

@@ -104,13 +104,14 @@ static void direct(enum tdo_vote_rule rule, double second, const float *z, doubl
 {
     for (int i = 0; i < DRAWS; i++, z += K) {
         int order[K] = {0};
-        double sum = 0, weight = 1;
+        double sum = 0;
         sort_classes(z, order);
         for (int k = 0; k < K; k++) {
             sum += exp((double)z[k]);
         }
-        for (int r = 0; r < K; r++, weight /= 2) {
+        for (int r = 0; r < K; r++) {
             const int k = order[r];
+            const double weight = ldexp(1, -r);
             const double of[RULES] = {r == 0, exp((double)z[k]) / sum, (double)z[k], weight,
                                       r == 0   ? 1
                                       : r == 1 ? second

@@ -611,27 +611,27 @@ static void compare_smooth(const char *const *options, const struct by_hand *how
     tdo_network_free(&n);
 }
 
-#define SMOOTH(attack)                                                                         \
-    "defense=gaussian,smooth_adversarial", "defense.0.sigma=0.5", "inner=" attack,             \
-        "inner.0.steps=2"
+#define SMOOTH(inner)                                                                          \
+    "defense=gaussian,smooth_adversarial", "defense.0.sigma=0.5", inner, "inner.0.steps=2"
 
 static void test_smooth(void)
 {
     struct by_hand how = {.eps = 1, .step = 1, .draws = 1};
-    const char *const one[] = {SMOOTH("smoothadv"), "inner.0.eps=1", "defense.1.draws=1", NULL};
+    const char *const one[] = {SMOOTH("inner=smoothadv"), "inner.0.eps=1", "defense.1.draws=1",
+                               NULL};
     compare_smooth(one, &how, 1);
     how.draws = 3;
     how.probability = true;
-    const char *const three[] = {SMOOTH("smoothadv"), "inner.0.eps=1", "defense.1.draws=3",
-                                 NULL};
+    const char *const three[] = {SMOOTH("inner=smoothadv"), "inner.0.eps=1",
+                                 "defense.1.draws=3", NULL};
     compare_smooth(three, &how, 3);
-    const char *const first[] = {SMOOTH("smoothadv"), "inner.0.eps=1", "defense.1.draws=3",
-                                 "defense.1.train=first", NULL};
+    const char *const first[] = {SMOOTH("inner=smoothadv"), "inner.0.eps=1",
+                                 "defense.1.draws=3", "defense.1.train=first", NULL};
     compare_smooth(first, &how, 1);
     how.probability = false;
     how.step = 0.75;
     const char *const mean[] = {
-        SMOOTH("pgd"),       "inner.0.eps=1",     "inner.0.norm=l2",   "inner.0.start=none",
+        SMOOTH("inner=pgd"), "inner.0.eps=1",     "inner.0.norm=l2",   "inner.0.start=none",
         "inner.0.keep=last", "inner.0.step=0.75", "defense.1.draws=3", NULL};
     compare_smooth(mean, &how, 3);
 }
@@ -640,16 +640,16 @@ static void test_smooth(void)
 static void test_eps_warmup(void)
 {
     struct by_hand how = {.eps = 1, .step = 1, .draws = 2, .probability = true};
-    const char *const rising[] = {SMOOTH("smoothadv"), "inner.0.eps=2",
+    const char *const rising[] = {SMOOTH("inner=smoothadv"), "inner.0.eps=2",
                                   "defense.1.eps_warmup=6", NULL};
     compare_smooth(rising, &how, 2);
-    const char *const risen[] = {SMOOTH("smoothadv"), "inner.0.eps=1", "defense.1.eps_warmup=3",
-                                 NULL};
+    const char *const risen[] = {SMOOTH("inner=smoothadv"), "inner.0.eps=1",
+                                 "defense.1.eps_warmup=3", NULL};
     compare_smooth(risen, &how, 2);
     how.step = 0.75;
     how.probability = false;
     const char *const steps[] = {
-        SMOOTH("pgd"),       "inner.0.eps=2",    "inner.0.norm=l2",        "inner.0.start=none",
+        SMOOTH("inner=pgd"), "inner.0.eps=2",    "inner.0.norm=l2",        "inner.0.start=none",
         "inner.0.keep=last", "inner.0.step=1.5", "defense.1.eps_warmup=6", NULL};
     compare_smooth(steps, &how, 2);
 }

@@ -157,9 +157,9 @@ check "what starts afresh is told" grep -q 'plain/model.safetensors: 6 parameter
 must_work 1 evaluate run.dir=plain data.file=g.h5
 must_work 1 evaluate run.dir=fresh data.file=g.h5 vote.noise=false
 must_equal plain/evaluate.tsv fresh/evaluate.tsv
-must_work 2 "${tune[@]}" run.dir=tuned model.file=fresh/model.safetensors defense=cni,gaussian train.clip=0.05
+must_work 2 "${tune[@]}" run.dir=more model.file=fresh/model.safetensors defense=cni,gaussian train.clip=0.05
 check "nothing starts afresh" test -z "$(grep afresh err)"
-must_differ fresh/model.safetensors tuned/model.safetensors
+must_differ fresh/model.safetensors more/model.safetensors
 must_fail 1 'tensor .*alpha.* is unexpected' 1 "${tune[@]}" run.dir=back model.file=fresh/model.safetensors defense=gaussian
 must_fail 1 'tensor .*alpha.* is unexpected' 1 "${tune[@]}" run.dir=back model.file=fresh/model.safetensors defense=pni
 must_work 1 "${tune[@]}" run.dir=small model.name=lenet model.init=rse defense=rse train.lr=0

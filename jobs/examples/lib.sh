@@ -20,7 +20,7 @@ attack() {
     local to=("$config" data.file="$data" run.dir="$runs/$1") given
     [[ -e $runs/$1/outcomes.tsv ]] || $testudo attack "${to[@]}" "${@:2}"
     for given in "${@:2}"; do
-        [[ $given != model.* && $given != evaluate.* ]] || to+=("$given")
+        [[ ! $given =~ ^(model|evaluate|vote)\.|^defense= ]] || to+=("$given")
     done
     [[ -e $runs/$1/robustness.tsv ]] || $testudo evaluate "${to[@]}"
 }

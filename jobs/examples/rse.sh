@@ -30,7 +30,8 @@ replay() {
         names+=,transfer
         options+=(attack.$k.from="$runs/$1/adversarial.h5" attack.$k.row=$k)
     done
-    attack "$1-$3" model.file="$runs/$1/model.safetensors" attack=$names "${options[@]}" vote.draws="$3"
+    attack "$1-$3" model.file="$runs/$1/model.safetensors" attack=$names "${options[@]}" vote.draws="$3" \
+        evaluate.skip=50
 }
 
 defended() {
@@ -102,7 +103,8 @@ targets() {
     done
     for method in plain distilled brelu rse; do
         defended $method
-        attack $method-targets model.file="$runs/$method/model.safetensors" craft.max=1 "${options[@]}" "${more[@]}"
+        attack $method-targets model.file="$runs/$method/model.safetensors" craft.max=1 \
+            evaluate.skip=50 "${options[@]}" "${more[@]}"
     done
     $testudo report report.from="$runs/plain-targets,$runs/distilled-targets,$runs/brelu-targets,$runs/rse-targets" \
         report.out="$runs/targets" report.title=targets report.images=1
@@ -113,7 +115,7 @@ large() {
     read -ra options <<< "$(cw 0.1)"
     for name in vgg16 resnext29 model_a; do
         train large-$name model.name=$name model.width=1 defense=rse train.steps=20 train.batch=32
-        attack large-$name model.name=$name model.width=1 craft.skip=1000 vote.draws=10 "${options[@]}"
+        attack large-$name model.name=$name model.width=1 craft.skip=1000 evaluate.skip=1000 "${options[@]}"
     done
 }
 

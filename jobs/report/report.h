@@ -41,6 +41,9 @@ void tdo_report_picture(struct tdo_report *r, const char *name, const char *titl
  * the sections. */
 void tdo_report_sources(struct tdo_report *r);
 
+/* How many characters of a run's name stand in front of the number at its end; all without one. */
+size_t tdo_report_stem(const char *name);
+
 /* The sections, in their order on the page. Ranks: root only. */
 TDO_MUST tdo_err tdo_report_summary(struct tdo_report *r);
 TDO_MUST tdo_err tdo_report_clean(struct tdo_report *r);
@@ -50,6 +53,7 @@ TDO_MUST tdo_err tdo_report_curves(struct tdo_report *r);
 TDO_MUST tdo_err tdo_report_certified(struct tdo_report *r);
 TDO_MUST tdo_err tdo_report_training(struct tdo_report *r);
 TDO_MUST tdo_err tdo_report_series(struct tdo_report *r);
+TDO_MUST tdo_err tdo_report_votes(struct tdo_report *r);
 
 /* Contact sheets of runs that stored adversarial images: contact.png (contact_<run>.png of
  * several), and on the page what they show. Ranks: collective, r->page and what was read on the

@@ -48,16 +48,29 @@ static void copy_text(const tdo_json *j, const char *key, char *to, size_t size)
 
 static tdo_err take_clean(const tdo_json *j, const char *path, struct tdo_results_clean *c)
 {
-    *c = (struct tdo_results_clean){.split = "-", .precision = "-", .top5 = -1};
+    *c = (struct tdo_results_clean){.split = "-",
+                                    .precision = "-",
+                                    .top5 = -1,
+                                    .loss = (double)NAN,
+                                    .rule = "-",
+                                    .units = "-",
+                                    .sigma = (double)NAN,
+                                    .draw_accuracy = (double)NAN};
+    (void)tdo_json_get_int(j, "draws", &c->draws);
     if (!tdo_json_get_int(j, "images", &c->images) ||
         !tdo_json_get_int(j, "correct", &c->correct) ||
-        !tdo_json_get_real(j, "loss", &c->loss) || c->images < 1 || c->correct < 0 ||
-        c->correct > c->images) {
-        return TDO_FAIL(TDO_ERR_FORMAT,
-                        "%s: numbers `images`, `correct` (no more than images) and `loss` "
-                        "expected",
-                        path);
+        (!tdo_json_get_real(j, "loss", &c->loss) && c->draws == 0) || c->images < 1 ||
+        c->correct < 0 || c->correct > c->images || c->draws < 0) {
+        return TDO_FAIL(
+            TDO_ERR_FORMAT,
+            "%s: numbers `images`, `correct` (no more than images) and, where there "
+            "is no vote, `loss` expected",
+            path);
     }
+    copy_text(j, "rule", c->rule, sizeof c->rule);
+    copy_text(j, "units", c->units, sizeof c->units);
+    (void)tdo_json_get_real(j, "sigma", &c->sigma);
+    (void)tdo_json_get_real(j, "draw_accuracy", &c->draw_accuracy);
     copy_text(j, "split", c->split, sizeof c->split);
     copy_text(j, "precision", c->precision, sizeof c->precision);
     (void)tdo_json_get_int(j, "top5", &c->top5);

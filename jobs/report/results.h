@@ -16,7 +16,10 @@ struct tdo_results_clean {
     bool there;
     char split[16], precision[16]; /* "-" where an older file does not say */
     int64_t images, correct, top5; /* top5: -1 of few classes */
-    double loss;
+    double loss;                   /* NaN: a vote without probabilities */
+    int64_t draws;                 /* that voted on an image; 0: no vote */
+    char rule[16], units[16];      /* of the vote; "-" without */
+    double sigma, draw_accuracy;   /* NaN without */
 };
 
 enum tdo_results_metric {

@@ -43,9 +43,10 @@ defended() {
         train distilled defense=distillation defense.0.teacher="$runs/teacher" defense.0.temperature=100
         ;;
     brelu) train brelu defense=brelu,gaussian defense.1.sigma=0.05 ;;
-    fgsm)
-        train fgsm defense=adversarial defense.0.share=0.5 defense.0.mix=probability \
-            defense.0.eps_from=0.1
+    fgsm) # retraining: from plain
+        defended plain
+        train fgsm model.file="$runs/plain/model.safetensors" defense=adversarial defense.0.share=0.5 \
+            defense.0.mix=probability defense.0.eps_from=0.1 train.lr=0.02
         ;;
     pgd) train pgd defense=adversarial defense.0.inner=1 ;;
     rse) train rse defense=rse ;;

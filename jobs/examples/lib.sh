@@ -27,7 +27,7 @@ attack() {
 
 # report <name> <runs...>: side by side, in $runs/<name>.
 report() {
-    local IFS=, from=("${@:2}")
-    from=("${from[@]/#/$runs/}")
-    $testudo report report.from="${from[*]}" report.out="$runs/$1" report.title="$1" report.images=0
+    local from
+    printf -v from ",$runs/%s" "${@:2}"
+    $testudo report report.from="${from#,}" report.out="$runs/$1" report.title="$1" report.images=0
 }

@@ -41,9 +41,6 @@ void tdo_report_picture(struct tdo_report *r, const char *name, const char *titl
  * the sections. */
 void tdo_report_sources(struct tdo_report *r);
 
-/* How many characters of a run's name stand in front of the number at its end; all without one. */
-size_t tdo_report_stem(const char *name);
-
 /* The sections, in their order on the page. Ranks: root only. */
 TDO_MUST tdo_err tdo_report_summary(struct tdo_report *r);
 TDO_MUST tdo_err tdo_report_clean(struct tdo_report *r);

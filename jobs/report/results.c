@@ -154,6 +154,51 @@ static tdo_err read_epochs(struct tdo_results *r)
     return err;
 }
 
+/* ---- vote_curve.tsv ----------------------------------------------------------------------------- */
+
+enum { MOST_VOTES = 1024 }; /* rules times powers of two are fewer */
+
+static tdo_err take_curve(struct tdo_tsv *t, struct tdo_results *r)
+{
+    int rule = -1, draws = -1, correct = -1;
+    bool more = false;
+    TDO_TRY(tdo_tsv_need(t, "rule", &rule));
+    TDO_TRY(tdo_tsv_need(t, "draws", &draws));
+    TDO_TRY(tdo_tsv_need(t, "correct", &correct));
+    TDO_TRY(tdo_memory_new(MOST_VOTES, &r->vote));
+    TDO_TRY(tdo_tsv_next(t, &more));
+    while (more) {
+        if (r->votes == MOST_VOTES) {
+            return TDO_FAIL(TDO_ERR_FORMAT, "%s: fewer than %d lines expected", t->path,
+                            MOST_VOTES);
+        }
+        struct tdo_results_vote *v = &r->vote[r->votes];
+        TDO_TRY(tdo_tsv_int(t, draws, 1, INT64_MAX, &v->draws));
+        TDO_TRY(tdo_tsv_int(t, correct, 0, r->clean.images, &v->correct));
+        snprintf(v->rule, sizeof v->rule, "%s", t->field[rule]);
+        r->votes++;
+        TDO_TRY(tdo_tsv_next(t, &more));
+    }
+    return TDO_OK;
+}
+
+static tdo_err read_curve(struct tdo_results *r)
+{
+    char path[1024];
+    bool there = false;
+    struct tdo_tsv t = {0};
+    TDO_TRY(find(r, "vote_curve.tsv", path, &there));
+    if (!there || !r->clean.there) {
+        return TDO_OK;
+    }
+    tdo_err err = tdo_tsv_open(path, &t);
+    if (err == TDO_OK) {
+        err = take_curve(&t, r);
+    }
+    tdo_tsv_free(&t);
+    return err;
+}
+
 /* ---- certify.tsv, votes.tsv --------------------------------------------------------------------- */
 
 struct certify_columns {
@@ -371,6 +416,7 @@ tdo_err tdo_results_read(const char *dir, const char *name, struct tdo_results *
         return TDO_FAIL(TDO_ERR_FILE, "report.from: there is no run directory %s", dir);
     }
     TDO_TRY(read_clean(out));
+    TDO_TRY(read_curve(out));
     TDO_TRY(read_epochs(out));
     TDO_TRY(read_certificates(out));
     TDO_TRY(read_record(out));
@@ -387,6 +433,7 @@ tdo_err tdo_results_read(const char *dir, const char *name, struct tdo_results *
 
 void tdo_results_free(struct tdo_results *r)
 {
+    tdo_memory_free(&r->vote);
     tdo_memory_free(&r->epoch);
     tdo_memory_free(&r->certificates.limit);
     tdo_memory_free(&r->label);

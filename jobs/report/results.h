@@ -22,6 +22,12 @@ struct tdo_results_clean {
     double sigma, draw_accuracy;   /* NaN without */
 };
 
+/* A line of vote_curve.tsv: images that so many draws get right by this rule. */
+struct tdo_results_vote {
+    char rule[16];
+    int64_t draws, correct;
+};
+
 enum tdo_results_metric {
     TDO_RESULTS_LOSS,
     TDO_RESULTS_ACCURACY,
@@ -53,6 +59,8 @@ struct tdo_results {
     char model[64];   /* "-" where not said */
     char data[1024];  /* the data set that was attacked; empty: not said */
     struct tdo_results_clean clean;
+    int64_t votes;
+    struct tdo_results_vote *vote; /* [votes] */
     int64_t epochs;
     struct tdo_results_epoch *epoch;
     struct tdo_results_certificates certificates;

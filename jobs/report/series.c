@@ -13,7 +13,8 @@
 
 enum { OVER_NUMBER_RHO, OVER_NUMBER_ACCURACY, RHO_AND_ACCURACY, PICTURES };
 
-size_t tdo_report_stem(const char *name)
+/* Where the number at the end of a name begins; the end if there is none. */
+static size_t number_at(const char *name)
 {
     size_t at = strlen(name);
     while (at > 0 && (isdigit((unsigned char)name[at - 1]) || name[at - 1] == '.')) {
@@ -24,18 +25,18 @@ size_t tdo_report_stem(const char *name)
 
 static bool has_number(const struct tdo_results *run)
 {
-    return isdigit((unsigned char)run->name[tdo_report_stem(run->name)]) != 0;
+    return isdigit((unsigned char)run->name[number_at(run->name)]) != 0;
 }
 
 static double number_of(const struct tdo_results *run)
 {
-    return strtod(run->name + tdo_report_stem(run->name), NULL);
+    return strtod(run->name + number_at(run->name), NULL);
 }
 
 static bool same_series(const struct tdo_results *a, const struct tdo_results *b)
 {
-    const size_t at = tdo_report_stem(a->name);
-    return has_number(a) && has_number(b) && at == tdo_report_stem(b->name) &&
+    const size_t at = number_at(a->name);
+    return has_number(a) && has_number(b) && at == number_at(b->name) &&
            strncmp(a->name, b->name, at) == 0;
 }
 
@@ -90,7 +91,7 @@ static void add_series(tdo_plot *p, int picture, const struct tdo_report *r, int
 {
     const struct tdo_results *run = &r->run[first];
     char label[1100];
-    snprintf(label, sizeof label, "%.*s%s", (int)tdo_report_stem(run->name), run->name,
+    snprintf(label, sizeof label, "%.*s%s", (int)number_at(run->name), run->name,
              has_number(run) ? "…" : "");
     const struct tdo_plot_series series = {label, TDO_PLOT_LINE, order, 0, false};
     tdo_plot_series(p, &series);

@@ -1,7 +1,7 @@
 /* The section on votes: what a random network answers when it is asked many times. See report.h.
  *
- * Runs whose names differ in the number at their end (soft-0.1-8, soft-0.1-64) are the points of a
- * line: accuracy over the number of draws, as figure 3 of Nemcovsky et al. 2019. */
+ * The picture has accuracy over the number of draws, which vote_curve.tsv of a run holds for all
+ * rules: of one run a line for each rule, of several runs a line for each run. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -54,61 +54,50 @@ static void fill(const struct tdo_report *r, tdo_table *t)
 
 /* ---- picture ------------------------------------------------------------------------------------ */
 
-static bool same_line(const struct tdo_results *a, const struct tdo_results *b)
+static void add_tick(tdo_plot *p, int64_t draws)
 {
-    const size_t stem = tdo_report_stem(a->name);
-    return stem == tdo_report_stem(b->name) && strncmp(a->name, b->name, stem) == 0;
+    char text[24];
+    snprintf(text, sizeof text, "%" PRId64, draws);
+    tdo_plot_tick(p, log2((double)draws), text);
 }
 
-/* The vote on the line of run `first`, or on any line (-1), with the fewest draws above `draws`; -1
- * at its end. */
-static int next_on(const struct tdo_report *r, int first, int64_t draws)
+/* The line of a run by one rule. */
+static void add_line(tdo_plot *p, const struct tdo_results *run, const char *rule,
+                     const char *label, int order)
 {
-    int best = -1;
-    for (int k = 0; k < r->runs; k++) {
-        const int64_t d = r->run[k].clean.draws;
-        if (voted(&r->run[k]) && (first < 0 || same_line(&r->run[first], &r->run[k])) &&
-            d > draws && (best < 0 || d < r->run[best].clean.draws)) {
-            best = k;
-        }
-    }
-    return best;
-}
-
-static bool begins(const struct tdo_report *r, int k)
-{
-    for (int i = 0; i < k; i++) {
-        if (voted(&r->run[i]) && same_line(&r->run[i], &r->run[k])) {
-            return false;
-        }
-    }
-    return voted(&r->run[k]) && next_on(r, k, r->run[next_on(r, k, 0)].clean.draws) >= 0;
-}
-
-static void add_line(tdo_plot *p, const struct tdo_report *r, int first, int order)
-{
-    const char *name = r->run[first].name;
-    size_t stem = tdo_report_stem(name);
-    char label[1100];
-    while (stem > 0 && name[stem - 1] == '-') {
-        stem--;
-    }
-    snprintf(label, sizeof label, "%.*s", (int)stem, name);
     const struct tdo_plot_series series = {label, TDO_PLOT_LINE, order, 0, false};
     tdo_plot_series(p, &series);
-    for (int k = next_on(r, first, 0); k >= 0; k = next_on(r, first, r->run[k].clean.draws)) {
-        const struct tdo_results_clean *c = &r->run[k].clean;
-        tdo_plot_point(p, log2((double)c->draws), 100 * (double)c->correct / (double)c->images);
+    for (int64_t i = 0; i < run->votes; i++) {
+        const struct tdo_results_vote *v = &run->vote[i];
+        if (strcmp(v->rule, rule) == 0) {
+            tdo_plot_point(p, log2((double)v->draws),
+                           100 * (double)v->correct / (double)run->clean.images);
+        }
     }
 }
 
-static void add_ticks(tdo_plot *p, const struct tdo_report *r)
+/* Of one run a line for each rule; of several a line for each, by the rule that it was asked by. */
+static void add_lines(tdo_plot *p, const struct tdo_report *r)
 {
-    for (int k = next_on(r, -1, 0); k >= 0; k = next_on(r, -1, r->run[k].clean.draws)) {
-        char draws[24];
-        snprintf(draws, sizeof draws, "%" PRId64, r->run[k].clean.draws);
-        tdo_plot_tick(p, log2((double)r->run[k].clean.draws), draws);
+    int order = 0;
+    int64_t most = 0;
+    for (int k = 0; k < r->runs; k++) {
+        const struct tdo_results *run = &r->run[k];
+        for (int64_t i = 0; i < run->votes; i++) {
+            const struct tdo_results_vote *v = &run->vote[i];
+            most = v->draws > most ? v->draws : most;
+            if (r->runs == 1 && v->draws == 1) {
+                add_line(p, run, v->rule, v->rule, order++);
+            }
+        }
+        if (r->runs > 1 && run->votes > 0) {
+            add_line(p, run, run->clean.rule, run->name, order++);
+        }
     }
+    for (int64_t draws = 1; draws < most; draws *= 2) {
+        add_tick(p, draws);
+    }
+    add_tick(p, most);
 }
 
 static tdo_err draw(struct tdo_report *r)
@@ -119,14 +108,8 @@ static tdo_err draw(struct tdo_report *r)
                                          .y = "images right (%)",
                                          .y_free = true};
     tdo_plot *p = NULL;
-    int order = 0;
     TDO_TRY(tdo_plot_new(&frame, &p));
-    for (int k = 0; k < r->runs; k++) {
-        if (begins(r, k)) {
-            add_line(p, r, k, order++);
-        }
-    }
-    add_ticks(p, r);
+    add_lines(p, r);
     tdo_err err = tdo_report_plot(r, p, &frame);
     tdo_plot_free(&p);
     return err;

@@ -235,6 +235,14 @@ struct tdo_text tdo_attack_title(const struct tdo_attack_use *use)
     if (use->row->ball) {
         n += snprintf(t.s + n, sizeof t.s - (size_t)n, " %.6g", use->threat.eps);
     }
+    if (tdo_attack_has(use, "c") && tdo_attack_value(use, "search", 1) <= 0) {
+        n +=
+            snprintf(t.s + n, sizeof t.s - (size_t)n, " c %.6g", tdo_attack_value(use, "c", 0));
+    }
+    if (tdo_aim_read(use) == TDO_AIM_CLASS) {
+        n += snprintf(t.s + n, sizeof t.s - (size_t)n, " to class %d",
+                      (int)tdo_attack_value(use, "class", 0));
+    }
     if (use->from[0]) {
         const int row = (int)tdo_attack_value(use, "row", 0);
         n += snprintf(t.s + n, sizeof t.s - (size_t)n, " of %s",

@@ -88,7 +88,7 @@ TDO_MUST tdo_err tdo_attack_run(const struct tdo_attack_use *use, tdo_target *t,
 /* Is none of the samples to be asked about any more? */
 bool tdo_attack_all_done(const struct tdo_samples *s);
 
-/* "pgd linf 0.3", "transfer of RUN", "fgsm linf 0.1 on RUN", for people. */
+/* "pgd linf 0.3", "cw l2 c 0.1 to class 3", "transfer of RUN", "fgsm linf 0.1 on RUN", for people. */
 struct tdo_text tdo_attack_title(const struct tdo_attack_use *use);
 
 /* n uniforms in [0,1), n normals: draw number `draw` of sample `id`, for the attack's own use.

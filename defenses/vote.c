@@ -68,6 +68,8 @@ void tdo_vote_add(const struct tdo_vote *v, const float *z, int classes, double 
             score[k] += place == 0 ? 1 : place == 1 ? v->second : 0;
         }
         break;
+    case TDO_VOTE_RULES:
+        break;
     }
 }
 

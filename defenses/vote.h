@@ -29,7 +29,8 @@ enum tdo_vote_rule {
     TDO_VOTE_SOFT,
     TDO_VOTE_LOGITS,
     TDO_VOTE_WEIGHTED,
-    TDO_VOTE_TOP_TWO
+    TDO_VOTE_TOP_TWO,
+    TDO_VOTE_RULES
 };
 #define TDO_VOTE_CHOICES "prediction|soft|logits|weighted|top2"
 

@@ -24,8 +24,9 @@ static tdo_err build(tdo_forward *f, const struct tdo_voting *v)
     f->bytes = bytes;
     TDO_TRY(tdo_memory_new(f->batch, &f->image));
     TDO_TRY(tdo_memory_new(f->batch, &f->row));
-    TDO_TRY(tdo_memory_new(f->batch * classes, &f->score));
+    TDO_TRY(tdo_memory_new(f->batch * TDO_VOTE_RULES * classes, &f->score));
     TDO_TRY(tdo_memory_new(f->batch * classes, &f->votes));
+    TDO_TRY(tdo_memory_new(f->batch * TDO_VOTE_RULES, &f->right));
     return tdo_memory_new(f->batch, &f->label);
 }
 
@@ -63,6 +64,7 @@ void tdo_forward_free(tdo_forward **forward)
         tdo_memory_free(&f->label);
         tdo_memory_free(&f->score);
         tdo_memory_free(&f->votes);
+        tdo_memory_free(&f->right);
         tdo_memory_free(forward);
     }
 }
@@ -115,20 +117,55 @@ static void show(const tdo_forward *f, struct tdo_range mine, int64_t at)
     }
 }
 
+/* The bit that says what so many draws of all say; -1 where none does. */
+static int bit_of(int64_t draws, int64_t all)
+{
+    if (draws == all) {
+        return TDO_FORWARD_ALL;
+    }
+    for (int k = 0; k < TDO_FORWARD_ALL; k++) {
+        if (draws == (int64_t)1 << k) {
+            return k;
+        }
+    }
+    return -1;
+}
+
+/* Add what the draw says to the scores [TDO_VOTE_RULES,classes] of every rule, and note which of them
+ * are right by now. */
+static void add_to_rules(const tdo_forward *f, const struct tdo_forward_row *r, int64_t draw,
+                         double *score, uint32_t *right)
+{
+    const int bit = bit_of(draw + 1, f->draws);
+    struct tdo_vote vote = f->voting->vote;
+    for (int k = 0; k < TDO_VOTE_RULES; k++) {
+        double *of = score + (int64_t)k * r->classes;
+        vote.rule = (enum tdo_vote_rule)k;
+        tdo_vote_add(&vote, r->logits, r->classes, of);
+        if (bit >= 0 && tdo_vote_class(of, r->classes) == r->label) {
+            right[k] |= (uint32_t)1 << bit;
+        }
+    }
+}
+
 /* Add a draw to its image; with the last one the image is ready. */
 static bool add_draw(tdo_forward *f, int64_t i, int64_t draw, struct tdo_forward_row *r)
 {
-    double *score = f->score + i * r->classes;
+    const int64_t scores = (int64_t)TDO_VOTE_RULES * r->classes;
+    double *score = f->score + i * scores;
     int64_t *votes = f->votes + i * r->classes;
+    uint32_t *right = f->right + i * TDO_VOTE_RULES;
     if (draw == 0) {
-        memset(score, 0, (size_t)r->classes * sizeof *score);
+        memset(score, 0, (size_t)scores * sizeof *score);
         memset(votes, 0, (size_t)r->classes * sizeof *votes);
+        memset(right, 0, TDO_VOTE_RULES * sizeof *right);
     }
-    tdo_vote_add(&f->voting->vote, r->logits, r->classes, score);
+    add_to_rules(f, r, draw, score, right);
     votes[tdo_inference_class(r->logits, r->classes)]++;
     r->voting = f->voting;
-    r->score = score;
+    r->score = score + (int64_t)f->voting->vote.rule * r->classes;
     r->votes = votes;
+    r->right = right;
     return draw + 1 == f->draws;
 }
 

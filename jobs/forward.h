@@ -50,6 +50,7 @@ struct tdo_forward_row {
     const struct tdo_voting *voting;
     const double *score;
     const int64_t *votes;
+    const uint32_t *right; /* [TDO_VOTE_RULES], as in tdo_forward_answer */
 };
 
 /* Takes one row. An error ends the pass and is handed on. */
@@ -83,7 +84,11 @@ struct tdo_forward_answer {
     int32_t place;      /* of the label */
     int32_t hits;       /* draws of a network that votes whose own prediction is the label */
     double loss, share; /* of the label; of the prediction */
+    /* Of a network that votes: bit k is set where the first 2^k draws, and the last bit where all of
+     * them, give the label by this rule. */
+    uint32_t right[TDO_VOTE_RULES], none; /* none: 0, for a size of whole words */
 };
+enum { TDO_FORWARD_ALL = 31 }; /* the last bit; vote.draws is below 2^31 */
 
 /* Where answers of a network that votes are kept as they are made, so that a killed job goes on:
  * the ledger (mpi/ledger.h) in the directory dir, which is there. context: a hash of all that answers
@@ -111,6 +116,8 @@ struct tdo_score {
     double loss;  /* mean cross entropy; NaN of a rule without one */
     int draws;    /* of an image; 0: the network does not vote */
     int64_t hits; /* draws that were correct, each for itself, of all images */
+    /* Images that the first 2^k draws (k = TDO_FORWARD_ALL: all of them) get right, by rule. */
+    int64_t right[TDO_VOTE_RULES][TDO_FORWARD_ALL + 1];
     struct tdo_score_class {
         int64_t rows, correct, top5;
     } * of; /* [classes] */

@@ -33,13 +33,17 @@ static struct tdo_forward_answer answer_of(const struct tdo_forward_row *r)
 {
     const bool labelled = r->label >= 0;
     const int predict = tdo_forward_predict(r);
-    return (struct tdo_forward_answer){
-        .label = r->label,
-        .predict = predict,
-        .place = labelled ? tdo_forward_place(r, r->label) : -1,
-        .hits = labelled && r->votes ? (int32_t)r->votes[r->label] : 0,
-        .loss = labelled ? tdo_forward_loss(r, r->label) : 0,
-        .share = tdo_forward_share(r, predict)};
+    struct tdo_forward_answer a = {.label = r->label,
+                                   .predict = predict,
+                                   .place = labelled ? tdo_forward_place(r, r->label) : -1,
+                                   .hits =
+                                       labelled && r->votes ? (int32_t)r->votes[r->label] : 0,
+                                   .loss = labelled ? tdo_forward_loss(r, r->label) : 0,
+                                   .share = tdo_forward_share(r, predict)};
+    if (r->right) {
+        memcpy(a.right, r->right, sizeof a.right);
+    }
+    return a;
 }
 
 static tdo_err take_row(void *user, const struct tdo_forward_row *r)
@@ -201,6 +205,11 @@ static void add_answer(const struct tdo_forward_answer *a, struct tdo_score *s)
     class->correct += a->place == 0;
     class->top5 += a->place < 5;
     s->hits += a->hits;
+    for (int rule = 0; rule < TDO_VOTE_RULES; rule++) {
+        for (int k = 0; k <= TDO_FORWARD_ALL; k++) {
+            s->right[rule][k] += a->right[rule] >> k & 1;
+        }
+    }
 }
 
 /* The mean of the losses: blocks of 16 images, each in order, then the blocks in order. */

@@ -16,8 +16,9 @@ struct tdo_forward {
     struct tdo_progress *progress;
     const struct tdo_voting *voting; /* NULL: asked once */
     int64_t draws;                   /* of an image */
-    double *score;                   /* [batch,classes] so far */
+    double *score;                   /* [batch,TDO_VOTE_RULES,classes] so far */
     int64_t *votes;                  /* [batch,classes] */
+    uint32_t *right;                 /* [batch,TDO_VOTE_RULES] */
 };
 
 struct tdo_forward_visitor {

@@ -143,6 +143,7 @@ static tdo_err begin(struct reporting *p)
     r->page = p->page.to;
     TDO_TRY(tdo_report_summary(r));
     TDO_TRY(tdo_report_clean(r));
+    TDO_TRY(tdo_report_votes(r));
     TDO_TRY(tdo_report_regions(r));
     TDO_TRY(tdo_report_attacks(r));
     TDO_TRY(tdo_report_certified(r));

@@ -20,14 +20,14 @@ attack() {
     local to=("$config" data.file="$data" run.dir="$runs/$1") given
     [[ -e $runs/$1/outcomes.tsv ]] || $testudo attack "${to[@]}" "${@:2}"
     for given in "${@:2}"; do
-        [[ $given != model.* && $given != evaluate.* ]] || to+=("$given")
+        [[ ! $given =~ ^(model|evaluate|vote)\.|^defense= ]] || to+=("$given")
     done
     [[ -e $runs/$1/robustness.tsv ]] || $testudo evaluate "${to[@]}"
 }
 
 # report <name> <runs...>: side by side, in $runs/<name>.
 report() {
-    local IFS=, from=("${@:2}")
-    from=("${from[@]/#/$runs/}")
-    $testudo report report.from="${from[*]}" report.out="$runs/$1" report.title="$1" report.images=0
+    local from
+    printf -v from ",$runs/%s" "${@:2}"
+    $testudo report report.from="${from#,}" report.out="$runs/$1" report.title="$1" report.images=0
 }

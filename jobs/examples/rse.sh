@@ -4,8 +4,9 @@
 # table      six networks under C&W, five weights c, 200 test images: their tables 1 and 2
 # noise      four strengths of noise, and noise in training or at inference alone: figures 2 and 3
 # ensembles  the mean of 1, 10 and 50 answers on what C&W found: figure 4
-# targets    one image on its way to each other class, c = 1: figure 6 and table 3
-# large      full vgg16, ResNeXt and Model A: 20 steps of training, ten images attacked
+# targets    two images on their way to each other class, c = 1: figure 6 and table 3
+# large      full vgg16, ResNeXt and, on wide=<data set> of 96x96 (a folder, import.size=96), Model A:
+#            20 steps of training, ten images attacked
 # Pages with tables and pictures in $runs/table, noise, ensembles, targets. See lib.sh.
 source "$(dirname "$0")/lib.sh"
 config=${config:-$here/rse.cfg}
@@ -30,7 +31,8 @@ replay() {
         names+=,transfer
         options+=(attack.$k.from="$runs/$1/adversarial.h5" attack.$k.row=$k)
     done
-    attack "$1-$3" model.file="$runs/$1/model.safetensors" attack=$names "${options[@]}" vote.draws="$3"
+    attack "$1-$3" model.file="$runs/$1/model.safetensors" attack=$names "${options[@]}" vote.draws="$3" \
+        evaluate.skip=50
 }
 
 defended() {
@@ -42,9 +44,10 @@ defended() {
         train distilled defense=distillation defense.0.teacher="$runs/teacher" defense.0.temperature=100
         ;;
     brelu) train brelu defense=brelu,gaussian defense.1.sigma=0.05 ;;
-    fgsm)
-        train fgsm defense=adversarial defense.0.share=0.5 defense.0.mix=probability \
-            defense.0.eps_from=0.1
+    fgsm) # retraining: from plain
+        defended plain
+        train fgsm model.file="$runs/plain/model.safetensors" defense=adversarial defense.0.share=0.5 \
+            defense.0.mix=probability defense.0.eps_from=0.1 train.lr=0.02
         ;;
     pgd) train pgd defense=adversarial defense.0.inner=1 ;;
     rse) train rse defense=rse ;;
@@ -102,18 +105,21 @@ targets() {
     done
     for method in plain distilled brelu rse; do
         defended $method
-        attack $method-targets model.file="$runs/$method/model.safetensors" craft.max=1 "${options[@]}" "${more[@]}"
+        attack $method-targets model.file="$runs/$method/model.safetensors" craft.skip=6000 \
+            evaluate.skip=50 "${options[@]}" "${more[@]}"
     done
     $testudo report report.from="$runs/plain-targets,$runs/distilled-targets,$runs/brelu-targets,$runs/rse-targets" \
-        report.out="$runs/targets" report.title=targets report.images=1
+        report.out="$runs/targets" report.title=targets report.images=2
 }
 
 large() {
-    local name options
+    local name options skip=1000
     read -ra options <<< "$(cw 0.1)"
-    for name in vgg16 resnext29 model_a; do
+    for name in vgg16 resnext29 ${wide:+model_a}; do
+        [[ $name != model_a ]] || data=$wide skip=1
         train large-$name model.name=$name model.width=1 defense=rse train.steps=20 train.batch=32
-        attack large-$name model.name=$name model.width=1 craft.skip=1000 vote.draws=10 "${options[@]}"
+        attack large-$name model.name=$name model.width=1 craft.skip=$skip craft.max=10 \
+            evaluate.skip=$skip evaluate.max=10 "${options[@]}"
     done
 }
 

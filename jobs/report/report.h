@@ -50,6 +50,7 @@ TDO_MUST tdo_err tdo_report_curves(struct tdo_report *r);
 TDO_MUST tdo_err tdo_report_certified(struct tdo_report *r);
 TDO_MUST tdo_err tdo_report_training(struct tdo_report *r);
 TDO_MUST tdo_err tdo_report_series(struct tdo_report *r);
+TDO_MUST tdo_err tdo_report_votes(struct tdo_report *r);
 
 /* Contact sheets of runs that stored adversarial images: contact.png (contact_<run>.png of
  * several), and on the page what they show. Ranks: collective, r->page and what was read on the

@@ -48,16 +48,29 @@ static void copy_text(const tdo_json *j, const char *key, char *to, size_t size)
 
 static tdo_err take_clean(const tdo_json *j, const char *path, struct tdo_results_clean *c)
 {
-    *c = (struct tdo_results_clean){.split = "-", .precision = "-", .top5 = -1};
+    *c = (struct tdo_results_clean){.split = "-",
+                                    .precision = "-",
+                                    .top5 = -1,
+                                    .loss = (double)NAN,
+                                    .rule = "-",
+                                    .units = "-",
+                                    .sigma = (double)NAN,
+                                    .draw_accuracy = (double)NAN};
+    (void)tdo_json_get_int(j, "draws", &c->draws);
     if (!tdo_json_get_int(j, "images", &c->images) ||
         !tdo_json_get_int(j, "correct", &c->correct) ||
-        !tdo_json_get_real(j, "loss", &c->loss) || c->images < 1 || c->correct < 0 ||
-        c->correct > c->images) {
-        return TDO_FAIL(TDO_ERR_FORMAT,
-                        "%s: numbers `images`, `correct` (no more than images) and `loss` "
-                        "expected",
-                        path);
+        (!tdo_json_get_real(j, "loss", &c->loss) && c->draws == 0) || c->images < 1 ||
+        c->correct < 0 || c->correct > c->images || c->draws < 0) {
+        return TDO_FAIL(
+            TDO_ERR_FORMAT,
+            "%s: numbers `images`, `correct` (no more than images) and, where there "
+            "is no vote, `loss` expected",
+            path);
     }
+    copy_text(j, "rule", c->rule, sizeof c->rule);
+    copy_text(j, "units", c->units, sizeof c->units);
+    (void)tdo_json_get_real(j, "sigma", &c->sigma);
+    (void)tdo_json_get_real(j, "draw_accuracy", &c->draw_accuracy);
     copy_text(j, "split", c->split, sizeof c->split);
     copy_text(j, "precision", c->precision, sizeof c->precision);
     (void)tdo_json_get_int(j, "top5", &c->top5);
@@ -138,6 +151,51 @@ static tdo_err read_epochs(struct tdo_results *r)
     TDO_TRY(tdo_file_read(path, MOST_JSON, &text, &bytes));
     tdo_err err = take_epochs(text, path, r);
     tdo_memory_free(&text);
+    return err;
+}
+
+/* ---- vote_curve.tsv ----------------------------------------------------------------------------- */
+
+enum { MOST_VOTES = 1024 }; /* rules times powers of two are fewer */
+
+static tdo_err take_curve(struct tdo_tsv *t, struct tdo_results *r)
+{
+    int rule = -1, draws = -1, correct = -1;
+    bool more = false;
+    TDO_TRY(tdo_tsv_need(t, "rule", &rule));
+    TDO_TRY(tdo_tsv_need(t, "draws", &draws));
+    TDO_TRY(tdo_tsv_need(t, "correct", &correct));
+    TDO_TRY(tdo_memory_new(MOST_VOTES, &r->vote));
+    TDO_TRY(tdo_tsv_next(t, &more));
+    while (more) {
+        if (r->votes == MOST_VOTES) {
+            return TDO_FAIL(TDO_ERR_FORMAT, "%s: fewer than %d lines expected", t->path,
+                            MOST_VOTES);
+        }
+        struct tdo_results_vote *v = &r->vote[r->votes];
+        TDO_TRY(tdo_tsv_int(t, draws, 1, INT64_MAX, &v->draws));
+        TDO_TRY(tdo_tsv_int(t, correct, 0, r->clean.images, &v->correct));
+        snprintf(v->rule, sizeof v->rule, "%s", t->field[rule]);
+        r->votes++;
+        TDO_TRY(tdo_tsv_next(t, &more));
+    }
+    return TDO_OK;
+}
+
+static tdo_err read_curve(struct tdo_results *r)
+{
+    char path[1024];
+    bool there = false;
+    struct tdo_tsv t = {0};
+    TDO_TRY(find(r, "vote_curve.tsv", path, &there));
+    if (!there || !r->clean.there) {
+        return TDO_OK;
+    }
+    tdo_err err = tdo_tsv_open(path, &t);
+    if (err == TDO_OK) {
+        err = take_curve(&t, r);
+    }
+    tdo_tsv_free(&t);
     return err;
 }
 
@@ -373,6 +431,7 @@ tdo_err tdo_results_read(const char *dir, const char *name, struct tdo_results *
         return TDO_FAIL(TDO_ERR_FILE, "report.from: there is no run directory %s", dir);
     }
     TDO_TRY(read_clean(out));
+    TDO_TRY(read_curve(out));
     TDO_TRY(read_epochs(out));
     TDO_TRY(read_certificates(out));
     TDO_TRY(read_record(out));
@@ -389,6 +448,7 @@ tdo_err tdo_results_read(const char *dir, const char *name, struct tdo_results *
 
 void tdo_results_free(struct tdo_results *r)
 {
+    tdo_memory_free(&r->vote);
     tdo_memory_free(&r->epoch);
     tdo_memory_free(&r->certificates.limit);
     tdo_memory_free(&r->label);

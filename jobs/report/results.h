@@ -16,7 +16,16 @@ struct tdo_results_clean {
     bool there;
     char split[16], precision[16]; /* "-" where an older file does not say */
     int64_t images, correct, top5; /* top5: -1 of few classes */
-    double loss;
+    double loss;                   /* NaN: a vote without probabilities */
+    int64_t draws;                 /* that voted on an image; 0: no vote */
+    char rule[16], units[16];      /* of the vote; "-" without */
+    double sigma, draw_accuracy;   /* NaN without */
+};
+
+/* A line of vote_curve.tsv: images that so many draws get right by this rule. */
+struct tdo_results_vote {
+    char rule[16];
+    int64_t draws, correct;
 };
 
 enum tdo_results_metric {
@@ -50,6 +59,8 @@ struct tdo_results {
     char model[64];   /* "-" where not said */
     char data[1024];  /* the data set that was attacked; empty: not said */
     struct tdo_results_clean clean;
+    int64_t votes;
+    struct tdo_results_vote *vote; /* [votes] */
     int64_t epochs;
     struct tdo_results_epoch *epoch;
     struct tdo_results_certificates certificates;

@@ -5,6 +5,8 @@
 #include "jobs/report/curve.h"
 #include "jobs/report/report.h"
 
+enum { MOST_BARS = 24 }; /* runs that a picture of bars has place for */
+
 /* ---- summary ------------------------------------------------------------------------------------ */
 
 /* Numbers of a run for those who read no tables, in percent; NaN: not there. */
@@ -127,7 +129,7 @@ static tdo_err plot_summary(struct tdo_report *r)
     tdo_plot *p = NULL;
     TDO_TRY(tdo_plot_new(&frame, &p));
     tdo_err err = TDO_OK;
-    if (fill_bars(r, p, 0.28) * r->runs > 1) {
+    if (r->runs <= MOST_BARS && fill_bars(r, p, 0.28) * r->runs > 1) {
         err = tdo_report_plot(r, p, &frame);
     }
     tdo_plot_free(&p);
@@ -175,8 +177,8 @@ static void fill_clean(const struct tdo_report *r, tdo_table *t)
     }
     for (int k = 0; k < r->runs; k++) {
         const struct tdo_results_clean *c = &r->run[k].clean;
-        if (!c->there) {
-            continue;
+        if (!c->there || c->draws > 0) {
+            continue; /* votes have a section of their own */
         }
         tdo_table_cell(t, "%s", r->run[k].name);
         tdo_table_cell(t, "%s", r->run[k].model);
@@ -195,7 +197,7 @@ tdo_err tdo_report_clean(struct tdo_report *r)
     tdo_table *t = NULL;
     bool any = false;
     for (int k = 0; k < r->runs; k++) {
-        any = any || r->run[k].clean.there;
+        any = any || (r->run[k].clean.there && r->run[k].clean.draws == 0);
     }
     if (!any) {
         return TDO_OK;

@@ -49,15 +49,27 @@ sometimes() {
     [[ $mode != brief || $((calls % $1)) -eq 0 ]]
 }
 
+# What AddressSanitizer is told. The search for leaks takes most of a short run's time: when brief,
+# each job is searched once in a script, and always where it fails.
+declare -A searched=()
+search_leaks() {
+    asan=${ASAN_OPTIONS:-}
+    if [[ $mode == brief && $1 != failing && -n ${searched[$1]:-} ]]; then
+        asan+=:detect_leaks=0:fast_unwind_on_malloc=1
+    fi
+    searched[$1]=yes
+}
+
 # run <ranks> <arguments of testudo...>: leaves `out`, `err`, and its exit code in $code. One rank
 # runs without a launcher.
 run() {
-    local ranks=$1 command=("$testudo")
+    local ranks=$1 command=("$testudo") asan
     shift
+    search_leaks "${failing:-$1}"
     if [[ $ranks -gt 1 ]]; then
         command=("$mpiexec" -n "$ranks" --oversubscribe "${launch[@]}" "$testudo")
     fi
-    started "${command[@]}" "$@"
+    ASAN_OPTIONS=$asan started "${command[@]}" "$@"
 }
 
 started() {
@@ -81,7 +93,7 @@ must_work() {
 # must_fail <code> <regex> <ranks> <arguments...>: this exit code, and exactly one line of ours,
 # which the regex fits.
 must_fail() {
-    local want=$1 regex=$2
+    local want=$1 regex=$2 failing=failing
     shift 2
     run "$@"
     must_have_failed "$want" "$regex"

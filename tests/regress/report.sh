@@ -191,6 +191,23 @@ sometimes 3 && must_fail 1 'broken_plane/regions.tsv:5: confidence' 1 report rep
 sed '5s/[^\t]*$/0.9/' plane1/regions.tsv > broken_plane/regions.tsv
 sometimes 3 && must_fail 1 'broken_plane/regions_points.tsv' 1 report report.from=broken_plane report.out=new
 
+# ---- votes ------------------------------------------------------------------------------------------
+for rule in prediction soft; do
+    must_work 1 evaluate run.dir=$rule data.file=moved.h5 model.file=trained/model.safetensors \
+        vote.sigma=0.3 vote.rule=$rule vote.draws=6
+done
+must_work 1 report report.from=prediction,soft report.out=votes
+for rule in prediction soft; do
+    must_be "right by $rule" "$(tail -n 1 $rule/evaluate.tsv | cut -f 3)" \
+        "$(value votes/votes_table.tsv correct "^$rule")"
+done
+must_be "no loss where there is none" - "$(value votes/votes_table.tsv loss '^prediction')"
+must_be "two lines of four points: draws 1, 2, 4 and 6" '0 1 2 2.5849625 0 1 2 2.5849625' \
+    "$(awk '!/^#/ && NF == 2 { printf "%s%s", c++ ? " " : "", $1 }' votes/votes.dat)"
+must_not_exist votes/clean.tsv
+must_work 1 report run.dir=soft
+must_be "a line for each of five rules" 5 "$(grep -c '^#' soft/report/votes.dat)"
+
 # ---- gnuplot ----------------------------------------------------------------------------------------
 alone=(OMPI_MCA_ess_singleton_isolated=1) # Open MPI starts a program of its own otherwise
 started env "${alone[@]}" PATH="$PWD/none" "$testudo" report report.from=$runs report.out=without

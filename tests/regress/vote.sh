@@ -38,9 +38,24 @@ for rule in prediction soft logits weighted top2; do
         done
         must_equal $rule/evaluate.tsv $rule-$ranks/evaluate.tsv
         must_equal $rule/evaluate.json $rule-$ranks/evaluate.json
+        must_equal $rule/vote_curve.tsv $rule-$ranks/vote_curve.tsv
         must_equal $rule/predict.tsv $rule-$ranks/predict.tsv
     done
 done
+# What other rules and fewer draws would say is what they say.
+# curve <file> <rule> <draws>: images right.
+curve() {
+    awk -F '\t' -v rule="$2" -v draws="$3" '$1 == rule && $2 == draws { print $4 }' "$1"
+}
+for rule in prediction soft logits weighted top2; do
+    must_equal soft/vote_curve.tsv $rule/vote_curve.tsv
+    check "$rule: the curve ends where the evaluation does" test \
+        "$(curve soft/vote_curve.tsv $rule 9)" = "$(tail -n 1 $rule/evaluate.tsv | cut -f 3)"
+done
+check "five rules, draws 1 2 4 8 9" test "$(wc -l < soft/vote_curve.tsv)" -eq $((1 + 5 * 5))
+must_work 1 evaluate run.dir=four "${few[@]}" vote.rule=weighted vote.draws=4
+check "four draws of nine are those of four" test "$(curve soft/vote_curve.tsv weighted 4)" = \
+    "$(tail -n 1 four/evaluate.tsv | cut -f 3)"
 check "rules differ in some image" test "$(for r in prediction soft weighted; do
     cut -f 4 $r/predict.tsv | cksum; done | sort -u | wc -l)" -gt 1
 check "a loss where there is a probability" grep -q '"loss"' soft/evaluate.json

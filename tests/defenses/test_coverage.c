@@ -126,7 +126,7 @@ static struct fate fate_of(const struct way *w, double p)
             const int64_t k = c.first + i;
             if (c.weight[i] > 0.0L && stops(w, look, k)) {
                 wrong += k >= w->wrong[look] ? c.weight[i] : 0.0L;
-                futile += k < w->wrong[look] && look < w->s->looks - 1 ? c.weight[i] : 0.0L;
+                futile += look < w->s->looks - 1 && k < w->wrong[look] ? c.weight[i] : 0.0L;
                 mean += c.weight[i] * (long double)n;
                 all += c.weight[i];
                 c.weight[i] = 0.0L;

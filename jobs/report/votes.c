@@ -80,7 +80,7 @@ static void add_line(tdo_plot *p, const struct tdo_results *run, const char *rul
 static void add_lines(tdo_plot *p, const struct tdo_report *r)
 {
     int order = 0;
-    int64_t most = 0;
+    int64_t most = 1;
     for (int k = 0; k < r->runs; k++) {
         const struct tdo_results *run = &r->run[k];
         for (int64_t i = 0; i < run->votes; i++) {

@@ -29,7 +29,8 @@ struct tdo_network_data {
 };
 
 /* From model.* and defense of a config. *out must not move afterwards. Owner: caller.
- * Errors: TDO_ERR_CONFIG, also where the model is no classifier. */
+ * Errors: TDO_ERR_CONFIG, also where the model is no classifier, or no denoiser where a row of
+ * defense trains one. */
 TDO_MUST tdo_err tdo_network_configure(const tdo_config *c, const struct tdo_network_data *data,
                                        struct tdo_network *out);
 
@@ -67,6 +68,10 @@ struct tdo_build tdo_network_build_context(struct tdo_network *n, tdo_graph *g,
 tdo_node tdo_network_input(struct tdo_network *n, struct tdo_build *b, tdo_node pixels);
 tdo_node tdo_network_behind(struct tdo_network *n, struct tdo_build *b, tdo_node x);
 tdo_node tdo_network_logits(struct tdo_network *n, struct tdo_build *b, tdo_node pixels);
+/* What the network, built in b, gives in the place `tap`; a name that it has not is an error in the
+ * graph. */
+tdo_node tdo_network_tapped(const struct tdo_network *n, const struct tdo_build *b,
+                            const char *tap);
 /* Pixels [N,H,W,C] -> pixels, of a denoiser. The wrong one of the two is an error in the graph. */
 tdo_node tdo_network_image(struct tdo_network *n, struct tdo_build *b, tdo_node pixels);
 

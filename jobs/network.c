@@ -12,6 +12,7 @@
 #include <xxhash.h>
 
 #include "jobs/job.h"
+#include "jobs/network_front.h"
 #include "nn/base/log.h"
 #include "nn/safetensors.h"
 
@@ -302,6 +303,7 @@ struct tdo_build tdo_network_build_context(struct tdo_network *n, tdo_graph *g,
 
 tdo_node tdo_network_input(struct tdo_network *n, struct tdo_build *b, tdo_node pixels)
 {
+    pixels = tdo_network_front_pixels(n, b, pixels);
     pixels = tdo_defense_preprocess(&n->defenses, b->g, pixels);
     return tdo_model_input(b, &n->spec, pixels);
 }
@@ -405,7 +407,8 @@ tdo_node tdo_network_image(struct tdo_network *n, struct tdo_build *b, tdo_node 
 
 tdo_node tdo_network_logits(struct tdo_network *n, struct tdo_build *b, tdo_node pixels)
 {
-    return tdo_network_behind(n, b, tdo_network_input(n, b, pixels));
+    const tdo_node logits = tdo_network_behind(n, b, tdo_network_input(n, b, pixels));
+    return n->members > 0 ? tdo_network_front_mean(n, b, pixels, logits) : logits;
 }
 
 /* ---- input noise ------------------------------------------------------------------------------ */
@@ -414,7 +417,7 @@ tdo_node tdo_network_logits(struct tdo_network *n, struct tdo_build *b, tdo_node
 static bool sees_pixels(const struct tdo_network *n)
 {
     const struct tdo_model_spec *s = &n->spec;
-    bool plain = !s->mean_image && !s->contrast && !s->whiten;
+    bool plain = !s->mean_image && !s->contrast && !s->whiten && n->denoisers == 0;
     for (int i = 0; i < s->inputs; i++) {
         plain = plain && s->mean[i] == 0 && s->std[i] == 1;
     }
@@ -432,11 +435,12 @@ tdo_err tdo_network_smooth(struct tdo_network *n, const char *key, double sigma)
         return TDO_OK;
     }
     const char *name = use->row->name;
-    if (!sees_pixels(n)) {
-        tdo_log_root(TDO_LOG_INFO,
-                     "%s: its first noise layer is behind an input layer, so it is no noise on "
-                     "pixels and stays on; %s = %g comes in addition",
-                     name, key, sigma);
+    if (!sees_pixels(n) || n->members > 0) {
+        tdo_log_root(
+            TDO_LOG_INFO,
+            "%s: its first noise layer is behind an input layer or denoiser, so it is no "
+            "noise on pixels and stays on; %s = %g comes in addition",
+            name, key, sigma);
         return TDO_OK;
     }
     if (fabs(sigma - own) > 1e-12 * own) {
@@ -883,6 +887,7 @@ tdo_err tdo_network_start(const tdo_config *c, const char *path,
 
 void tdo_network_free(struct tdo_network *n)
 {
+    tdo_network_front_free(n);
     tdo_defense_free(&n->defenses);
     tdo_params_free(&n->params);
     tdo_json_free(&n->description);
@@ -904,5 +909,5 @@ tdo_err tdo_network_hash(const struct tdo_network *n, uint64_t *hash)
         const int64_t count = tdo_params_count(n->params, (enum tdo_param_kind)kind);
         *hash = count ? XXH64(block, (size_t)count * sizeof *block, *hash) : *hash;
     }
-    return TDO_OK;
+    return tdo_network_front_hash(n, hash);
 }

@@ -387,6 +387,7 @@ static void announce(const tdo_stack *s, const struct part *p)
 static tdo_err open_sets(tdo_comm *comm, tdo_stack *s, const struct tdo_defense_use *use)
 {
     const char *files = tdo_defense_text(use, "sets");
+    const int first = s->parts;
     s->pairs = s->part[0].absent = true;
     for (int i = 0; *files; i++) {
         char key[48], file[1024];
@@ -398,10 +399,11 @@ static tdo_err open_sets(tdo_comm *comm, tdo_stack *s, const struct tdo_defense_
                                                  use->index, SETS));
         }
         snprintf(file, sizeof file, "%.*s", (int)n, files);
-        struct part *p = add_part(s, use);
-        TDO_TRY(open_set(comm, s, key, file, p));
-        announce(s, p);
+        TDO_TRY(open_set(comm, s, key, file, add_part(s, use)));
         files += n + (files[n] == ',');
+    }
+    for (int i = first; i < s->parts; i++) {
+        announce(s, &s->part[i]);
     }
     return TDO_OK;
 }

@@ -204,7 +204,7 @@ static double loss_by_hand(struct parts *p, int kind)
  * central differences of the loss by hand. */
 static void check_gradient(struct trained *t, int kind, double *loss)
 {
-    enum { TRIED = 40 };
+    enum { TRIED = 12 };
     const double h = 1e-5, rate = 1024;
     struct parts p = {0};
     float *w = tdo_params_block(t->n[NET].params, TDO_PARAM_WEIGHT);

@@ -276,6 +276,16 @@ const struct tdo_defense_use *tdo_defense_inner(const struct tdo_defenses *d)
     return NULL;
 }
 
+const struct tdo_defense_use *tdo_defense_denoising(const struct tdo_defenses *d)
+{
+    for (int i = 0; i < d->count; i++) {
+        if (d->use[i].row->denoises) {
+            return &d->use[i];
+        }
+    }
+    return NULL;
+}
+
 const struct tdo_defense_use *tdo_defense_input_noise(const struct tdo_defenses *d,
                                                       double *sigma)
 {

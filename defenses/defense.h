@@ -35,16 +35,19 @@ struct tdo_defense_step {
     tdo_graph *g;
     tdo_node pixels;      /* [N,H,W,C], through the rows that augment */
     tdo_node adversarial; /* the same of what the inner attack made; TDO_NONE without one */
-    tdo_node labels;      /* [N] */
-    tdo_node goal;        /* [N,K] */
-    /* A forward pass in the mode of training; use the two functions below. */
+    tdo_node partner; /* of a row that denoises: [N,H,W,C], the clean pixels; else TDO_NONE */
+    tdo_node labels;  /* [N] */
+    tdo_node goal;    /* [N,K] */
+    /* A forward pass in the mode of training, of a denoiser to its image; for logits use the
+     * functions below. */
     tdo_node (*forward)(void *self, tdo_node pixels);
     /* The input layer; and the network behind it, in the mode of use, with running statistics.
      * Derivatives of that go on to the weights listed in `layers` alone ("": to all). */
     tdo_node (*input)(void *self, tdo_node pixels);
     tdo_node (*evaluate)(void *self, tdo_node x, const char *layers);
-    /* Logits of a stored network that is learnt from, in the mode of use; NULL without one. */
-    tdo_node (*teacher)(void *self, tdo_node pixels);
+    /* Logits of a stored network that is learnt from, in the mode of use, and what it gives in the
+     * place `tap` (NULL: not asked for); NULL without one. */
+    tdo_node (*teacher)(void *self, tdo_node pixels, const char *tap, tdo_node *there);
     /* The same pixels, or those of the inner attack, with draw i of the noise of rows that augment;
      * and a forward pass with draw i of what is random in the network. 0 is what is above. */
     tdo_node (*draw)(void *self, bool attacked, int i);
@@ -85,6 +88,10 @@ struct tdo_defense {
         smoothed; /* that attack sees the noise of rows that augment, as many draws as the row's
                       option `draws` says: those that the loss has */
     bool stored;  /* it trains on a stored set; it has the options file, row and mode */
+    /* It trains a network that gives images, on the rows of stored sets alone, each beside the image
+     * it was made of; it has the options sets, guide (a stored network to learn from, "": none) and
+     * loss. */
+    bool denoises;
     /* Make what the row needs beyond its values (a noise table). */
     tdo_err (*prepare)(struct tdo_defense_use *use);
     /* Does it go with the other rows? TDO_ERR_CONFIG naming both. NULL: with any. */
@@ -162,6 +169,8 @@ bool tdo_defense_draws_differ(const struct tdo_defenses *d);
 
 /* The row that wants an inner attack, NULL for none. */
 const struct tdo_defense_use *tdo_defense_inner(const struct tdo_defenses *d);
+/* The row that denoises, NULL for none. */
+const struct tdo_defense_use *tdo_defense_denoising(const struct tdo_defenses *d);
 /* The first row that adds Gaussian noise in front of the first convolution, and its deviation; NULL
  * for none. */
 const struct tdo_defense_use *tdo_defense_input_noise(const struct tdo_defenses *d,

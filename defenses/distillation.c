@@ -68,7 +68,7 @@ static tdo_node loss(const struct tdo_defense_use *use, struct tdo_defense_step 
     const double cold = 1 / use->value[TEMPERATURE];
     tdo_node goal = s->goal;
     if (tdo_distillation_teacher(use)[0]) {
-        tdo_node says = tdo_op_detach(s->g, s->teacher(s->self, s->pixels));
+        tdo_node says = tdo_op_detach(s->g, s->teacher(s->self, s->pixels, NULL, NULL));
         says = tdo_op_affine(s->g, says, cold, 0);
         goal = tdo_op_exp(s->g, tdo_divergence_log_softmax(s->g, says));
     }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "jobs/attack/attacking.h"
+#include "jobs/network_front.h"
 #include "jobs/outcomes/robustness.h"
 #include "nn/base/file.h"
 
@@ -216,10 +217,14 @@ static tdo_err write_results(struct tdo_attacking *a)
 {
     const bool root = tdo_comm_rank(a->run.comm) == 0;
     a->outcomes.attacks = a->passes;
-    TDO_TRY(tdo_comm_agree(a->run.comm, tdo_attack_describe(a)));
+    tdo_err err = tdo_attack_describe(a);
+    if (err == TDO_OK) {
+        err = tdo_network_front_describe(&a->net, a->outcomes.about);
+    }
+    TDO_TRY(tdo_comm_agree(a->run.comm, err));
     tdo_ledger_free(&a->ledger);
     TDO_TRY(tdo_attack_store(a));
-    tdo_err err = root ? tdo_outcomes_write(&a->outcomes, a->run.dir) : TDO_OK;
+    err = root ? tdo_outcomes_write(&a->outcomes, a->run.dir) : TDO_OK;
     TDO_TRY(tdo_comm_agree(a->run.comm, err));
     return tdo_comm_agree(a->run.comm, root ? print_table(a) : TDO_OK);
 }

@@ -1,6 +1,8 @@
 /* Inference plans. See inference.h. */
 #include "jobs/inference.h"
 
+#include "jobs/network_front.h"
+
 static tdo_err make(struct tdo_network *n, bool quiet, bool u8, const struct tdo_noise *noise,
                     struct tdo_inference *out)
 {
@@ -19,7 +21,7 @@ static tdo_err make(struct tdo_network *n, bool quiet, bool u8, const struct tdo
     tdo_node logits = tdo_network_logits(n, b, pixels);
     tdo_memory_free(&b);
     const struct tdo_plan_options options = {
-        .fast = true, .bf16 = n->bf16, .param = tdo_params_for_plan, .context = n->params};
+        .fast = true, .bf16 = n->bf16, .param = tdo_network_front_param, .context = n};
     return tdo_plan_new(out->g, 1, &logits, &options, &out->plan);
 }
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "jobs/job.h"
-#include "jobs/network.h"
+#include "jobs/network_front.h"
 #include "nn/safetensors.h"
 
 static void print_numbers(const char *what, const double *v, int count)
@@ -157,20 +157,24 @@ static tdo_err info(struct tdo_job_context *c)
     bool done = false;
     const char *file = tdo_config_text(c->config, "model.file");
     const char *name = tdo_config_text(c->config, "model.name");
+    const bool members = tdo_config_text(c->config, "model.members")[0];
     if (file[0] && !name[0]) {
         TDO_TRY(list_tensors(file, &done));
     }
     if (done) {
         return TDO_OK;
     }
-    if (file[0]) {
-        TDO_TRY(tdo_network_open_any(c->config, file, NULL, &n));
+    if (file[0] || members) {
+        TDO_TRY(tdo_network_front_open(c->config, file, NULL, true, &n));
     } else {
         TDO_TRY(tdo_network_size(c->config, tdo_model_find(name), &size));
         TDO_TRY(tdo_network_configure_any(c->config, &size, &n));
     }
     print_network(&n);
-    const tdo_err err = print_taps(&n);
+    tdo_err err = tdo_network_front_print(&n);
+    if (err == TDO_OK) {
+        err = print_taps(&n);
+    }
     if (n.foreign) {
         printf("%s has no description: all but the tensors is what the config says\n", file);
     }

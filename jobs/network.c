@@ -12,6 +12,7 @@
 #include <xxhash.h>
 
 #include "jobs/job.h"
+#include "jobs/network_front.h"
 #include "nn/base/log.h"
 #include "nn/safetensors.h"
 
@@ -93,6 +94,25 @@ static tdo_err check_classifier(const struct tdo_network *n)
                                       "is expected here",
                                       n->model->name)
                            : TDO_OK;
+}
+
+/* A denoiser is trained by a row that denoises, and by that alone. */
+static tdo_err check_trained(const struct tdo_network *n)
+{
+    const struct tdo_defense_use *use = tdo_defense_denoising(&n->defenses);
+    if (use && !gives_images(n)) {
+        return TDO_FAIL(
+            TDO_ERR_CONFIG,
+            "defense.%d (%s) trains a denoiser, model.name = %s gives classes: dunet "
+            "or dae expected",
+            use->index, use->row->name, n->model->name);
+    }
+    return use || !gives_images(n)
+               ? TDO_OK
+               : TDO_FAIL(TDO_ERR_CONFIG,
+                          "model.name = %s gives images, not classes: a classifier is expected "
+                          "here, or defense = guided_denoiser, which trains a denoiser",
+                          n->model->name);
 }
 
 static void set_data(const struct tdo_network_data *data, struct tdo_model_spec *spec)
@@ -283,6 +303,7 @@ struct tdo_build tdo_network_build_context(struct tdo_network *n, tdo_graph *g,
 
 tdo_node tdo_network_input(struct tdo_network *n, struct tdo_build *b, tdo_node pixels)
 {
+    pixels = tdo_network_front_pixels(n, b, pixels);
     pixels = tdo_defense_preprocess(&n->defenses, b->g, pixels);
     return tdo_model_input(b, &n->spec, pixels);
 }
@@ -362,6 +383,17 @@ tdo_node tdo_network_behind(struct tdo_network *n, struct tdo_build *b, tdo_node
     return behind(n, b, x);
 }
 
+tdo_node tdo_network_tapped(const struct tdo_network *n, const struct tdo_build *b,
+                            const char *tap)
+{
+    const tdo_node there = tdo_layer_tapped(b, tap);
+    return there != TDO_NONE ? there
+                             : tdo_graph_fail(b->g, TDO_ERR_CONFIG,
+                                              "tap = %s is no place of %s; testudo info "
+                                              "model.name=%s lists them",
+                                              tap, n->model->name, n->model->name);
+}
+
 tdo_node tdo_network_image(struct tdo_network *n, struct tdo_build *b, tdo_node pixels)
 {
     if (!gives_images(n)) {
@@ -375,7 +407,8 @@ tdo_node tdo_network_image(struct tdo_network *n, struct tdo_build *b, tdo_node 
 
 tdo_node tdo_network_logits(struct tdo_network *n, struct tdo_build *b, tdo_node pixels)
 {
-    return tdo_network_behind(n, b, tdo_network_input(n, b, pixels));
+    const tdo_node logits = tdo_network_behind(n, b, tdo_network_input(n, b, pixels));
+    return n->members > 0 ? tdo_network_front_mean(n, b, pixels, logits) : logits;
 }
 
 /* ---- input noise ------------------------------------------------------------------------------ */
@@ -384,7 +417,7 @@ tdo_node tdo_network_logits(struct tdo_network *n, struct tdo_build *b, tdo_node
 static bool sees_pixels(const struct tdo_network *n)
 {
     const struct tdo_model_spec *s = &n->spec;
-    bool plain = !s->mean_image && !s->contrast && !s->whiten;
+    bool plain = !s->mean_image && !s->contrast && !s->whiten && n->denoisers == 0;
     for (int i = 0; i < s->inputs; i++) {
         plain = plain && s->mean[i] == 0 && s->std[i] == 1;
     }
@@ -402,11 +435,12 @@ tdo_err tdo_network_smooth(struct tdo_network *n, const char *key, double sigma)
         return TDO_OK;
     }
     const char *name = use->row->name;
-    if (!sees_pixels(n)) {
-        tdo_log_root(TDO_LOG_INFO,
-                     "%s: its first noise layer is behind an input layer, so it is no noise on "
-                     "pixels and stays on; %s = %g comes in addition",
-                     name, key, sigma);
+    if (!sees_pixels(n) || n->members > 0) {
+        tdo_log_root(
+            TDO_LOG_INFO,
+            "%s: its first noise layer is behind an input layer or denoiser, so it is no "
+            "noise on pixels and stays on; %s = %g comes in addition",
+            name, key, sigma);
         return TDO_OK;
     }
     if (fabs(sigma - own) > 1e-12 * own) {
@@ -491,19 +525,8 @@ static tdo_err configure_spec(const tdo_config *c, const struct tdo_network_data
     return choose_input(c, &n->spec);
 }
 
-tdo_err tdo_network_configure(const tdo_config *c, const struct tdo_network_data *data,
-                              struct tdo_network *out)
-{
-    const struct tdo_model *m = tdo_model_find(tdo_config_text(c, "model.name"));
-    *out = (struct tdo_network){.model = m};
-    if (m) { /* before it is built */
-        TDO_TRY(check_classifier(out));
-    }
-    return tdo_network_configure_any(c, data, out);
-}
-
-tdo_err tdo_network_configure_any(const tdo_config *c, const struct tdo_network_data *data,
-                                  struct tdo_network *out)
+static tdo_err configure(const tdo_config *c, const struct tdo_network_data *data, bool any,
+                         struct tdo_network *out)
 {
     *out = (struct tdo_network){0};
     const uint32_t seed = (uint32_t)tdo_config_int(c, "run.seed");
@@ -511,6 +534,7 @@ tdo_err tdo_network_configure_any(const tdo_config *c, const struct tdo_network_
     out->small = tdo_config_choice(c, "model.init") == 1;
     TDO_GOTO(configure_spec(c, data, out));
     TDO_GOTO(tdo_defense_read(c, seed, &out->defenses));
+    TDO_GOTO(any ? TDO_OK : check_trained(out)); /* before it is built */
     TDO_GOTO(describe(out));
     err = tdo_network_init(out, seed);
 done:
@@ -518,6 +542,18 @@ done:
         tdo_network_free(out);
     }
     return err;
+}
+
+tdo_err tdo_network_configure(const tdo_config *c, const struct tdo_network_data *data,
+                              struct tdo_network *out)
+{
+    return configure(c, data, false, out);
+}
+
+tdo_err tdo_network_configure_any(const tdo_config *c, const struct tdo_network_data *data,
+                                  struct tdo_network *out)
+{
+    return configure(c, data, true, out);
 }
 
 tdo_err tdo_network_size(const tdo_config *c, const struct tdo_model *m,
@@ -773,7 +809,7 @@ static tdo_err take_defenses(const tdo_config *c, const char *path, bool ours,
 enum opening {
     OPEN_CLASSIFIER,
     OPEN_ANY,
-    OPEN_START /* a classifier, with the defenses of the config */
+    OPEN_START /* with the defenses of the config, which must be able to train it */
 };
 
 static tdo_err open_network(const tdo_config *c, const char *path,
@@ -790,8 +826,9 @@ static tdo_err open_network(const tdo_config *c, const char *path,
     out->foreign = !out->description;
     TDO_GOTO(out->foreign ? take_config(c, file, path, data, out)
                           : take_description(c, path, data, out));
-    TDO_GOTO(how == OPEN_ANY ? TDO_OK : check_classifier(out));
+    TDO_GOTO(how == OPEN_CLASSIFIER ? check_classifier(out) : TDO_OK);
     TDO_GOTO(take_defenses(c, path, how == OPEN_START, out));
+    TDO_GOTO(how == OPEN_START ? check_trained(out) : TDO_OK);
     TDO_GOTO(make_table(out));
     TDO_GOTO(tdo_safetensors_match(file, out->params, lack));
     TDO_GOTO(tdo_params_init(out->params, 0));
@@ -850,6 +887,7 @@ tdo_err tdo_network_start(const tdo_config *c, const char *path,
 
 void tdo_network_free(struct tdo_network *n)
 {
+    tdo_network_front_free(n);
     tdo_defense_free(&n->defenses);
     tdo_params_free(&n->params);
     tdo_json_free(&n->description);
@@ -871,5 +909,5 @@ tdo_err tdo_network_hash(const struct tdo_network *n, uint64_t *hash)
         const int64_t count = tdo_params_count(n->params, (enum tdo_param_kind)kind);
         *hash = count ? XXH64(block, (size_t)count * sizeof *block, *hash) : *hash;
     }
-    return TDO_OK;
+    return tdo_network_front_hash(n, hash);
 }

@@ -9,6 +9,8 @@
 #include "defenses/defense.h"
 #include "nn/models/models.h"
 
+enum { TDO_NETWORK_DENOISERS = 4, TDO_NETWORK_MEMBERS = 7 };
+
 struct tdo_network {
     const struct tdo_model *model;
     struct tdo_model_spec spec;
@@ -20,6 +22,13 @@ struct tdo_network {
     bool small;            /* weights start small (model.init = rse) */
     bool shared;           /* random weights: one draw for all images (noise.share = batch) */
     const struct tdo_defense_use *outside; /* its first noise is on the pixels already; NULL */
+    /* In use (network_front.h): denoisers in front of it, whose mean is taken, and how far pixels go
+     * their way; networks whose logits are averaged with its own. Owned. */
+    struct tdo_network *denoiser[TDO_NETWORK_DENOISERS];
+    int denoisers;
+    double denoise;
+    struct tdo_network *member[TDO_NETWORK_MEMBERS];
+    int members;
 };
 
 /* The image that a network is for. */
@@ -29,7 +38,8 @@ struct tdo_network_data {
 };
 
 /* From model.* and defense of a config. *out must not move afterwards. Owner: caller.
- * Errors: TDO_ERR_CONFIG, also where the model is no classifier. */
+ * Errors: TDO_ERR_CONFIG, also where the model is no classifier, or no denoiser where a row of
+ * defense trains one. */
 TDO_MUST tdo_err tdo_network_configure(const tdo_config *c, const struct tdo_network_data *data,
                                        struct tdo_network *out);
 
@@ -63,10 +73,15 @@ void tdo_network_free(struct tdo_network *n);
 /* A context to build this network in, with its hooks; modes and keys are the caller's. */
 struct tdo_build tdo_network_build_context(struct tdo_network *n, tdo_graph *g,
                                            enum tdo_norm_mode norm);
-/* Pixels [N,H,W,C] -> what the model sees -> logits; the two parts, and both. */
+/* Pixels [N,H,W,C] -> what the model sees, through denoisers in front of it -> logits; the two parts,
+ * and both. The latter alone knows of further members. */
 tdo_node tdo_network_input(struct tdo_network *n, struct tdo_build *b, tdo_node pixels);
 tdo_node tdo_network_behind(struct tdo_network *n, struct tdo_build *b, tdo_node x);
 tdo_node tdo_network_logits(struct tdo_network *n, struct tdo_build *b, tdo_node pixels);
+/* What the network, built in b, gives in the place `tap`; a name that it has not is an error in the
+ * graph. */
+tdo_node tdo_network_tapped(const struct tdo_network *n, const struct tdo_build *b,
+                            const char *tap);
 /* Pixels [N,H,W,C] -> pixels, of a denoiser. The wrong one of the two is an error in the graph. */
 tdo_node tdo_network_image(struct tdo_network *n, struct tdo_build *b, tdo_node pixels);
 
@@ -82,7 +97,7 @@ const char *tdo_network_precision(const struct tdo_network *n);
 
 /* Make the parameter table by building the network once, and give the values their start. */
 TDO_MUST tdo_err tdo_network_init(struct tdo_network *n, uint32_t seed);
-/* A hash of description and values: the same network on every rank has the same. */
+/* A hash of description and values, and of what stands in front and beside it: the same network on every rank has the same. */
 TDO_MUST tdo_err tdo_network_hash(const struct tdo_network *n, uint64_t *hash);
 TDO_MUST tdo_err tdo_network_save(const struct tdo_network *n, const char *path);
 

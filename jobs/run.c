@@ -6,6 +6,7 @@
 #include <time.h>
 #include <xxhash.h>
 
+#include "jobs/network_front.h"
 #include "nn/base/file.h"
 #include "nn/base/log.h"
 #include "nn/base/memory.h"
@@ -168,12 +169,17 @@ tdo_err tdo_run_network(const struct tdo_run *run, const tdo_config *config,
         TDO_TRY(tdo_run_path(run, "model.safetensors", standard, sizeof standard));
         path = standard;
     }
-    if (!data) {
-        return tdo_network_open(config, path, NULL, out);
+    struct tdo_network_data fit = {0};
+    if (data) {
+        fit =
+            (struct tdo_network_data){data->height, data->width, data->channels, data->classes};
     }
-    const struct tdo_network_data fit = {data->height, data->width, data->channels,
-                                         data->classes};
-    return tdo_network_open(config, path, &fit, out);
+    TDO_TRY(tdo_network_front_open(config, path, data ? &fit : NULL, false, out));
+    tdo_err err = tdo_network_front_describe(out, run->record);
+    if (err != TDO_OK) {
+        tdo_network_free(out);
+    }
+    return err;
 }
 
 void tdo_run_note(struct tdo_run *run, const char *key, double value)

@@ -38,8 +38,9 @@ void tdo_run_free(struct tdo_run *run);
 TDO_MUST tdo_err tdo_run_context(const struct tdo_run *run, const char *text,
                                  uint64_t *context);
 
-/* The trained network that model.file names; run.dir/model.safetensors if it names none. data:
- * what it must fit, or NULL. Errors: those of tdo_network_open. Ranks: not collective, errors are
+/* The trained network that model.file names, run.dir/model.safetensors if it names none, or those of
+ * model.members, with denoisers in front (network_front.h), which the record then names. data:
+ * what it must fit, or NULL. Errors: those of tdo_network_front_open. Ranks: not collective, errors are
  * local. Owner: caller, tdo_network_free. */
 TDO_MUST tdo_err tdo_run_network(const struct tdo_run *run, const tdo_config *config,
                                  const struct tdo_dataset_info *data, struct tdo_network *out);

@@ -57,14 +57,17 @@ static tdo_err open_network(struct tdo_job_context *c, struct tdo_training *t)
 
 static tdo_err make_trainer(struct tdo_job_context *c, struct tdo_training *t)
 {
-    struct tdo_trainer_options o =
-        tdo_train_step_options(c->config, tdo_dataset_info(t->data)->is_u8);
+    const struct tdo_dataset_info *info = tdo_dataset_info(t->data);
+    const struct tdo_network_data fit = {info->height, info->width, info->channels,
+                                         info->classes};
+    struct tdo_trainer_options o = tdo_train_step_options(c->config, info->is_u8);
     struct tdo_attack_use inner;
     bool wanted = false;
     TDO_TRY(tdo_comm_agree(c->comm, tdo_crafter_read(c->config, &t->net, &inner, &wanted)));
-    TDO_TRY(tdo_comm_agree(c->comm, tdo_stored_open(&t->net, &t->stored)));
+    TDO_TRY(tdo_comm_agree(c->comm, tdo_stored_open(&t->net, &fit, &t->stored)));
     o.inner = wanted ? &inner : NULL;
     o.wide = tdo_stack_wide(t->stack);
+    o.pairs = tdo_stack_pairs(t->stack);
     o.teacher = t->stored.teacher.members ? t->stored.teacher.member[0] : NULL;
     o.sources = &t->stored.sources;
     if (o.dropout > 0 && !t->net.model->dropout) {
@@ -86,6 +89,15 @@ static tdo_err make_trainer(struct tdo_job_context *c, struct tdo_training *t)
     return tdo_comm_agree(c->comm, err);
 }
 
+static tdo_err open_denoising(struct tdo_job_context *c, struct tdo_training *t)
+{
+    struct tdo_network *guide = t->stored.teacher.members ? t->stored.teacher.member[0] : NULL;
+    return tdo_stack_pairs(t->stack) && t->validation.images.count > 0
+               ? tdo_denoising_open(c->comm, t->data, &t->net, guide, &t->validation.holdout,
+                                    &t->denoising)
+               : TDO_OK;
+}
+
 static tdo_err open_all(struct tdo_job_context *c, struct tdo_training *t)
 {
     TDO_TRY(tdo_dataset_open(c->comm, tdo_config_text(c->config, "data.file"), &t->data));
@@ -99,6 +111,7 @@ static tdo_err open_all(struct tdo_job_context *c, struct tdo_training *t)
     }
     TDO_TRY(tdo_comm_agree(c->comm, err));
     TDO_TRY(make_trainer(c, t));
+    TDO_TRY(open_denoising(c, t));
     TDO_TRY(tdo_comm_agree(c->comm, tdo_stored_describe(&t->stored, t->run.record)));
     TDO_TRY(tdo_train_make_context(c->config, t));
     return tdo_train_recall(t);
@@ -142,20 +155,33 @@ static void end_stage(struct tdo_training *t)
     }
 }
 
+/* Of this epoch so far; NaN where nothing was classified. */
+static double accuracy_of(const struct tdo_training *t)
+{
+    const double correct = (double)t->count[TDO_TRAINING_CORRECT];
+    return correct < 0 ? (double)NAN : correct / (double)t->count[TDO_TRAINING_ROWS];
+}
+
+static tdo_err validate(struct tdo_training *t, double *loss, double *accuracy)
+{
+    if (t->denoising) {
+        return tdo_denoising_score(t->run.comm, t->denoising, loss, accuracy);
+    }
+    return t->validation.images.count > 0
+               ? tdo_validation_score(t->run.comm, &t->validation, loss, accuracy)
+               : TDO_OK;
+}
+
 /* Validation, watch, metrics, milestone. Collective; errors are agreed. */
 static tdo_err end_epoch(struct tdo_training *t)
 {
     const int64_t done = t->count[TDO_TRAINING_STEP];
-    const double rows = (double)t->count[TDO_TRAINING_ROWS];
     double metric[TDO_METRICS] = {[TDO_METRIC_VAL_ACCURACY] = (double)NAN,
                                   [TDO_METRIC_VAL_LOSS] = (double)NAN,
-                                  [TDO_METRIC_ACCURACY] =
-                                      (double)t->count[TDO_TRAINING_CORRECT] / rows,
-                                  [TDO_METRIC_LOSS] = t->loss / rows};
-    if (t->validation.images.count > 0) {
-        TDO_TRY(tdo_validation_score(t->run.comm, &t->validation, &metric[TDO_METRIC_VAL_LOSS],
-                                     &metric[TDO_METRIC_VAL_ACCURACY]));
-    }
+                                  [TDO_METRIC_ACCURACY] = accuracy_of(t),
+                                  [TDO_METRIC_LOSS] =
+                                      t->loss / (double)t->count[TDO_TRAINING_ROWS]};
+    TDO_TRY(validate(t, &metric[TDO_METRIC_VAL_LOSS], &metric[TDO_METRIC_VAL_ACCURACY]));
     TDO_TRY(tdo_comm_agree(t->run.comm, tdo_train_record(t, metric)));
     const struct tdo_watch_verdict verdict = tdo_watch_see(&t->watch, metric[t->metric]);
     if (verdict.keep) {
@@ -189,8 +215,11 @@ static void describe_progress(const struct tdo_training *t, char *note, size_t s
     const double rows = (double)t->count[TDO_TRAINING_ROWS];
     if (rows > 0) {
         const int64_t epoch = (t->count[TDO_TRAINING_STEP] - 1) / t->steps_per_epoch + 1;
-        snprintf(note, size, "epoch %lld, loss %.4f, accuracy %.2f %%", (long long)epoch,
-                 t->loss / rows, 100.0 * (double)t->count[TDO_TRAINING_CORRECT] / rows);
+        const int n =
+            snprintf(note, size, "epoch %lld, loss %.4f", (long long)epoch, t->loss / rows);
+        if (t->count[TDO_TRAINING_CORRECT] >= 0) {
+            snprintf(note + n, size - (size_t)n, ", accuracy %.2f %%", 100.0 * accuracy_of(t));
+        }
     }
 }
 
@@ -252,6 +281,7 @@ static void close_all(struct tdo_training *t)
 {
     tdo_prefetch_free(&t->prefetch);
     tdo_trainer_free(&t->trainer);
+    tdo_denoising_free(&t->denoising);
     tdo_stack_free(&t->stack);
     tdo_stored_free(&t->stored);
     tdo_validation_close(&t->validation);

@@ -5,8 +5,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "jobs/job.h"
-#include "nn/base/file.h"
+#include "jobs/network_front.h"
 
 tdo_err tdo_front_read(const tdo_config *c, const struct tdo_voting *voting,
                        struct tdo_front *out)
@@ -33,27 +32,17 @@ struct tdo_ensemble tdo_ensemble_one(struct tdo_network *n, const struct tdo_fro
     return (struct tdo_ensemble){.member = {n}, .members = 1, .front = *front};
 }
 
-/* A model file says itself what it holds, so it is opened with an empty config. Of a run directory
- * it is the network that was trained there. */
-static tdo_err open_member(const char *place, const struct tdo_network_data *data,
-                           struct tdo_ensemble *e)
+static tdo_err open_member(const char *key, const char *member,
+                           const struct tdo_network_data *data, struct tdo_ensemble *e)
 {
-    char path[1100];
-    snprintf(path, sizeof path, "%s%s", place,
-             tdo_file_is_dir(place) ? "/model.safetensors" : "");
-    tdo_config *c = NULL;
     struct tdo_network *n = NULL;
-    tdo_err err = TDO_OK;
-    TDO_GOTO(tdo_config_new(&tdo_job_schema, &c));
-    TDO_GOTO(tdo_memory_new(1, &n));
-    err = tdo_network_open(c, path, data, n);
+    TDO_TRY(tdo_memory_new(1, &n));
+    tdo_err err = tdo_network_front_member(key, member, data, 1, n);
     if (err == TDO_OK) {
         e->member[e->members++] = n;
         n = NULL;
     }
-done:
     tdo_memory_free(&n);
-    tdo_config_free(&c);
     return err;
 }
 
@@ -63,7 +52,7 @@ tdo_err tdo_ensemble_open(const char *key, const char *paths,
 {
     *out = (struct tdo_ensemble){.owned = true, .front = *front};
     while (*paths) {
-        char path[1024];
+        char path[2100];
         const size_t n = strcspn(paths, ",");
         if (out->members == TDO_TARGET_MEMBERS || n >= sizeof path || n == 0) {
             return TDO_FAIL(
@@ -72,7 +61,7 @@ tdo_err tdo_ensemble_open(const char *key, const char *paths,
                 TDO_TARGET_MEMBERS);
         }
         snprintf(path, sizeof path, "%.*s", (int)n, paths);
-        TDO_TRY(open_member(path, data, out));
+        TDO_TRY(open_member(key, path, data, out));
         paths += n + (paths[n] == ',');
     }
     return TDO_OK;
@@ -139,7 +128,7 @@ static void build_members(struct tdo_ensemble *e, tdo_graph *g, part_fn *part, t
             *auxiliary = heads++ ? tdo_op_add(g, *auxiliary, b->auxiliary) : b->auxiliary;
         }
         tdo_memory_free(&b);
-        first += tdo_params_entries(e->member[i]->params);
+        first += tdo_network_front_entries(e->member[i]);
     }
     if (heads > 1) {
         *auxiliary = tdo_op_affine(g, *auxiliary, 1.0 / heads, 0);
@@ -178,17 +167,19 @@ static const float *param(const void *self, int64_t index)
 {
     const struct tdo_ensemble *e = self;
     int i = 0;
-    while (index >= tdo_params_entries(e->member[i]->params)) {
-        index -= tdo_params_entries(e->member[i++]->params);
+    while (index >= tdo_network_front_entries(e->member[i])) {
+        index -= tdo_network_front_entries(e->member[i++]);
     }
-    return tdo_params_values(e->member[i]->params, index);
+    return tdo_network_front_param(e->member[i], index);
 }
 
-/* Does anything stand between pixels and the input layer of the first network? */
+/* Does anything stand between pixels and the input layer of the first network, or beside it? */
 static bool has_front(const struct tdo_ensemble *e)
 {
-    const struct tdo_defenses *d = &e->member[0]->defenses;
-    bool found = e->front.augment || e->front.levels > 0 || e->front.sigma > 0;
+    const struct tdo_network *n = e->member[0];
+    const struct tdo_defenses *d = &n->defenses;
+    bool found = n->denoisers > 0 || n->members > 0 || e->front.augment ||
+                 e->front.levels > 0 || e->front.sigma > 0;
     for (int i = 0; i < d->count; i++) {
         found = found || d->use[i].row->preprocess;
     }

@@ -36,8 +36,9 @@ TDO_MUST tdo_err tdo_front_read(const tdo_config *c, const struct tdo_voting *vo
 
 /* One network, borrowed. */
 struct tdo_ensemble tdo_ensemble_one(struct tdo_network *n, const struct tdo_front *front);
-/* Model files or run directories between commas, for these images.
- * Errors: those of tdo_network_open; TDO_ERR_CONFIG naming `key` for too many.
+/* Model files or run directories between commas, for these images, each with a denoiser in front if
+ * it is written so (network_front.h).
+ * Errors: those of tdo_network_front_member; TDO_ERR_CONFIG naming `key` for too many.
  * Owner: caller, tdo_ensemble_free, also after an error. */
 TDO_MUST tdo_err tdo_ensemble_open(const char *key, const char *paths,
                                    const struct tdo_network_data *data,

@@ -15,6 +15,7 @@
 #include "defenses/statistics.h"
 #include "jobs/evaluate/evaluate.h"
 #include "jobs/forward.h"
+#include "jobs/network_front.h"
 #include "jobs/page.h"
 #include "nn/base/file.h"
 #include "nn/base/log.h"
@@ -26,7 +27,7 @@ static const double one_sided = 0.025; /* alpha on each side of an interval of 9
 /* ---- what is there already ------------------------------------------------------------------------ */
 
 /* Numbers of evaluate.json that say what it is about, as they would be written now. */
-static void describe(const struct tdo_evaluating *e, tdo_json *j)
+static tdo_err describe(const struct tdo_evaluating *e, tdo_json *j)
 {
     tdo_json_set_text(j, "split", tdo_dataset_split_name(e->images.split));
     tdo_json_set_hash(j, "data", e->images.hash);
@@ -35,6 +36,7 @@ static void describe(const struct tdo_evaluating *e, tdo_json *j)
     tdo_json_set_int(j, "skip", e->images.skip);
     tdo_json_set_int(j, "images", e->images.count);
     tdo_voting_describe(&e->voting, j);
+    return tdo_network_front_describe(&e->net, j);
 }
 
 /* Does `there` have the key with the value that `here` has? A text, an integer or a real. */
@@ -64,7 +66,7 @@ tdo_err tdo_evaluate_check_clean(const struct tdo_evaluating *e)
     TDO_GOTO(tdo_file_read(path, 1 << 26, &text, &bytes));
     TDO_GOTO(tdo_json_parse(text, (size_t)bytes, path, &there));
     TDO_GOTO(tdo_json_object(&here));
-    describe(e, here);
+    TDO_GOTO(describe(e, here));
     TDO_GOTO(tdo_json_check(here));
     if (tdo_json_has(there, "draws") != tdo_json_has(here, "draws") ||
         tdo_json_has(there, "noise") != tdo_json_has(here, "noise")) {
@@ -170,7 +172,7 @@ static tdo_err write_summary(const struct tdo_evaluating *e, const struct tdo_sc
     tdo_json *j = NULL;
     tdo_err err = TDO_OK;
     TDO_GOTO(tdo_json_object(&j));
-    describe(e, j);
+    TDO_GOTO(describe(e, j));
     tdo_json_set_int(j, "classes", s->classes);
     tdo_json_set_int(j, "correct", s->correct);
     tdo_json_set_real(j, "accuracy", (double)s->correct / (double)s->rows);

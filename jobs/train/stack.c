@@ -13,14 +13,18 @@
 #include "nn/base/log.h"
 #include "nn/base/memory.h"
 
-enum { PARTS = TDO_DEFENSE_MAX + 1, BLOCK = 64 /* rows that are read at a time */ };
+enum {
+    SETS = 64, /* that a row which denoises may name */
+    PARTS = TDO_DEFENSE_MAX + SETS + 1,
+    BLOCK = 64 /* rows that are read at a time */
+};
 
 struct part {
     const struct tdo_defense_use *use; /* NULL: the data set itself */
     int64_t first;                     /* id of its first row */
     int64_t size, times;
     int64_t skip;      /* row j of a repetition is of image j * skip */
-    int64_t kept;      /* rows of a repetition that are trained on */
+    int64_t kept;      /* rows of a repetition that have positions */
     int64_t *row;      /* [kept], which; NULL: as the holdout has them */
     bool absent;       /* another part stands in its place: it has no positions */
     tdo_dataset *set;  /* of a stored set */
@@ -32,6 +36,7 @@ struct tdo_stack {
     struct tdo_holdout holdout;
     struct part part[PARTS];
     int parts;
+    bool pairs, held; /* rows come with their clean partners; positions are of rows held out */
     int64_t pixels, rows;
     unsigned char *bytes; /* [BLOCK] rows as a file has them */
     int64_t at[BLOCK];
@@ -49,6 +54,12 @@ static int64_t positions(const struct part *p)
     return p->absent ? 0 : p->kept * p->times;
 }
 
+/* The image of the data set at position j of those that have one. */
+static int64_t image_at(const tdo_stack *s, int64_t j)
+{
+    return s->held ? tdo_holdout_validation(&s->holdout, j) : tdo_holdout_train(&s->holdout, j);
+}
+
 int64_t tdo_stack_id(const tdo_stack *s, int64_t at)
 {
     const struct part *p = s->part;
@@ -56,8 +67,7 @@ int64_t tdo_stack_id(const tdo_stack *s, int64_t at)
         at -= positions(p++);
     }
     const int64_t j = at % p->kept;
-    return p->first + at / p->kept * p->size +
-           (p->row ? p->row[j] : tdo_holdout_train(&s->holdout, j));
+    return p->first + at / p->kept * p->size + (p->row ? p->row[j] : image_at(s, j));
 }
 
 static const struct part *part_of(const tdo_stack *s, int64_t id)
@@ -80,21 +90,46 @@ bool tdo_stack_wide(const tdo_stack *s)
     return s->parts > 1;
 }
 
+bool tdo_stack_pairs(const tdo_stack *s)
+{
+    return s->pairs;
+}
+
 /* ---- reading ---------------------------------------------------------------------------------- */
 
-/* Values of a file as reals in the units of the data set. */
+/* Floats from one row to the next. */
+static int64_t stride_of(const tdo_stack *s)
+{
+    return (s->pairs ? 2 : 1) * s->pixels;
+}
+
+/* n rows of a file as reals in the units of the data set, into rows of x. */
 static void widen(const tdo_stack *s, bool u8, int64_t n, float *x)
 {
     const bool units = tdo_dataset_info(s->data)->is_u8;
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n * s->pixels; i++) {
         float v;
         if (u8) {
             v = (float)s->bytes[i];
         } else {
             memcpy(&v, s->bytes + i * (int64_t)sizeof v, sizeof v);
         }
-        x[i] = u8 == units ? v : u8 ? v / 255 : v * 255;
+        x[i / s->pixels * stride_of(s) + i % s->pixels] = u8 == units ? v
+                                                          : u8        ? v / 255
+                                                                      : v * 255;
     }
+}
+
+/* The images that rows of one part are of, into every second place of x. */
+static tdo_err read_partners(tdo_stack *s, const struct part *p, const int64_t *id, int64_t n,
+                             float *x)
+{
+    for (int64_t i = 0; i < n; i++) {
+        s->at[i] = (id[i] - p->first) % p->size * p->skip;
+    }
+    TDO_TRY(tdo_dataset_read(s->data, TDO_SPLIT_TRAIN, s->at, n, s->bytes, NULL));
+    widen(s, tdo_dataset_info(s->data)->is_u8, n, x + s->pixels);
+    return TDO_OK;
 }
 
 /* Up to BLOCK rows of one part. */
@@ -107,13 +142,13 @@ static tdo_err read_block(tdo_stack *s, const struct part *p, const int64_t *id,
         s->at[i] = p->set ? p->set_first + id[i] - p->first : (id[i] - p->first) % p->size;
     }
     TDO_TRY(tdo_dataset_read(from, TDO_SPLIT_TRAIN, s->at, n, s->bytes, y));
-    widen(s, tdo_dataset_info(from)->is_u8, n * s->pixels, x);
+    widen(s, tdo_dataset_info(from)->is_u8, n, x);
     for (int64_t i = 0; p->use && p->use->row->copy && i < n; i++) {
         const struct tdo_key key = {.sample = (uint64_t)s->at[i],
                                     .draw = (uint32_t)((id[i] - p->first) / p->size) + 1};
         TDO_TRY(p->use->row->copy(p->use, &key, u8, s->pixels, x + i * s->pixels));
     }
-    return TDO_OK;
+    return s->pairs ? read_partners(s, p, id, n, x) : TDO_OK;
 }
 
 static tdo_err read_rows(void *self, const int64_t *id, int64_t n, void *x, int32_t *y)
@@ -128,14 +163,14 @@ static tdo_err read_rows(void *self, const int64_t *id, int64_t n, void *x, int3
         for (run = 1; run < BLOCK && i + run < n && part_of(s, id[i + run]) == p;) {
             run++;
         }
-        TDO_TRY(read_block(s, p, id + i, run, to + i * s->pixels, y + i));
+        TDO_TRY(read_block(s, p, id + i, run, to + i * stride_of(s), y + i));
     }
     return TDO_OK;
 }
 
 struct tdo_prefetch_source tdo_stack_source(tdo_stack *s)
 {
-    const int64_t wide = s->pixels * (int64_t)sizeof(float);
+    const int64_t wide = stride_of(s) * (int64_t)sizeof(float);
     return (struct tdo_prefetch_source){
         .self = s,
         .name = tdo_dataset_path(s->data),
@@ -268,29 +303,33 @@ static tdo_err check_rows(const tdo_stack *s, struct part *p, const char *key)
     return check_labels(s, p, key);
 }
 
-/* Rows of images that are trained on; both ascend. */
+/* Images that have positions. */
+static int64_t images_of(const tdo_stack *s)
+{
+    return s->held ? s->holdout.held : s->holdout.rows - s->holdout.held;
+}
+
+/* Rows of images that have positions; both ascend. */
 static tdo_err list_kept(const tdo_stack *s, struct part *p)
 {
-    const int64_t trained = s->holdout.rows - s->holdout.held;
+    const int64_t images = images_of(s);
     TDO_TRY(tdo_memory_new(p->size, &p->row));
     for (int64_t j = 0, at = 0; j < p->size; j++) {
-        while (at < trained && tdo_holdout_train(&s->holdout, at) < j * p->skip) {
+        while (at < images && image_at(s, at) < j * p->skip) {
             at++;
         }
-        if (at < trained && tdo_holdout_train(&s->holdout, at) == j * p->skip) {
+        if (at < images && image_at(s, at) == j * p->skip) {
             p->row[p->kept++] = j;
         }
     }
     return TDO_OK;
 }
 
-static tdo_err open_set(tdo_comm *comm, tdo_stack *s, struct part *p)
+static tdo_err open_set(tdo_comm *comm, tdo_stack *s, const char *key, const char *file,
+                        struct part *p)
 {
-    char key[32];
-    const char *file = tdo_defense_text(p->use, "file");
     const bool root = tdo_comm_rank(comm) == 0;
     tdo_err err = TDO_OK;
-    snprintf(key, sizeof key, "defense.%d.file", p->use->index);
     if (!file[0] || (root && !tdo_file_exists(file))) {
         err = TDO_FAIL(TDO_ERR_CONFIG,
                        "%s %s%s: adversarial.h5 of the job attack with data.split = train "
@@ -328,23 +367,65 @@ static tdo_err open_copies(tdo_stack *s, struct part *p)
     return err;
 }
 
-static tdo_err open_part(tdo_comm *comm, tdo_stack *s, const struct tdo_defense_use *use)
+/* A new part behind the last one. */
+static struct part *add_part(tdo_stack *s, const struct tdo_defense_use *use)
 {
     const struct part *last = &s->part[s->parts - 1];
-    struct part *p = &s->part[s->parts];
+    struct part *p = &s->part[s->parts++];
+    *p = (struct part){.use = use, .first = last->first + last->size * last->times};
+    return p;
+}
+
+static void announce(const tdo_stack *s, const struct part *p)
+{
+    tdo_log_root(TDO_LOG_INFO, "stack %s: %lld times %lld images, %lld %s", p->use->row->name,
+                 (long long)p->times, (long long)p->size, (long long)positions(p),
+                 s->held ? "held out" : "trained on");
+}
+
+/* Every set of a row that denoises, in place of the images of the data set. */
+static tdo_err open_sets(tdo_comm *comm, tdo_stack *s, const struct tdo_defense_use *use)
+{
+    const char *files = tdo_defense_text(use, "sets");
+    const int first = s->parts;
+    s->pairs = s->part[0].absent = true;
+    for (int i = 0; *files; i++) {
+        char key[48], file[1024];
+        const size_t n = strcspn(files, ",");
+        snprintf(key, sizeof key, "defense.%d.sets, number %d", use->index, i);
+        if (i == SETS || n >= sizeof file) {
+            return tdo_comm_agree(comm, TDO_FAIL(TDO_ERR_CONFIG,
+                                                 "defense.%d.sets: up to %d files expected",
+                                                 use->index, SETS));
+        }
+        snprintf(file, sizeof file, "%.*s", (int)n, files);
+        TDO_TRY(open_set(comm, s, key, file, add_part(s, use)));
+        files += n + (files[n] == ',');
+    }
+    for (int i = first; i < s->parts; i++) {
+        announce(s, &s->part[i]);
+    }
+    return TDO_OK;
+}
+
+static tdo_err open_part(tdo_comm *comm, tdo_stack *s, const struct tdo_defense_use *use)
+{
+    char key[32];
     const bool copies = use->row->copies && use->row->copies(use) > 0;
+    if (use->row->denoises) {
+        return open_sets(comm, s, use);
+    }
     if (!copies && !use->row->stored) {
         return TDO_OK;
     }
-    *p = (struct part){.use = use, .first = last->first + last->size * last->times};
-    s->parts++;
-    TDO_TRY(copies ? tdo_comm_agree(comm, open_copies(s, p)) : open_set(comm, s, p));
+    struct part *p = add_part(s, use);
+    snprintf(key, sizeof key, "defense.%d.file", use->index);
+    TDO_TRY(copies ? tdo_comm_agree(comm, open_copies(s, p))
+                   : open_set(comm, s, key, tdo_defense_text(use, "file"), p));
     if (use->row->stored && tdo_defense_value(use, "mode", 0) != 0) {
         s->part[0].absent = true;
     }
-    tdo_log_root(TDO_LOG_INFO, "stack %s: %lld times %lld images, %lld trained on",
-                 use->row->name, (long long)p->times, (long long)p->size,
-                 (long long)positions(p));
+    announce(s, p);
     return TDO_OK;
 }
 
@@ -353,10 +434,10 @@ static tdo_err check_size(const tdo_stack *s)
     const struct part *last = &s->part[s->parts - 1];
     const int64_t ids = last->first + last->size * last->times;
     if (s->parts > 1 && (s->rows < 1 || ids >= INT64_C(1) << 40)) {
-        return TDO_FAIL(TDO_ERR_CONFIG,
-                        "defense stacks %lld rows, of which %lld are trained on: 1 to 2^40 - 1 "
-                        "expected",
-                        (long long)ids, (long long)s->rows);
+        return TDO_FAIL(
+            TDO_ERR_CONFIG,
+            "defense stacks %lld rows, of which %lld are %s: 1 to 2^40 - 1 expected",
+            (long long)ids, (long long)s->rows, s->held ? "held out" : "trained on");
     }
     return TDO_OK;
 }
@@ -377,24 +458,36 @@ static tdo_err open_parts(tdo_comm *comm, const struct tdo_defenses *d, tdo_stac
     return tdo_comm_agree(comm, err);
 }
 
-tdo_err tdo_stack_open(tdo_comm *comm, const tdo_dataset *data, const struct tdo_defenses *d,
-                       const struct tdo_holdout *h, tdo_stack **out)
+static tdo_err open_stack(tdo_comm *comm, const tdo_dataset *data, const struct tdo_defenses *d,
+                          const struct tdo_holdout *h, bool held, tdo_stack **out)
 {
     TDO_TRY(tdo_comm_agree(comm, tdo_memory_new(1, out)));
     tdo_stack *s = *out;
     s->data = data;
     s->holdout = *h;
+    s->held = held;
     s->pixels = tdo_dataset_pixels(data);
-    s->part[0] = (struct part){.size = h->of > h->rows ? h->of : h->rows,
-                               .times = 1,
-                               .skip = 1,
-                               .kept = h->rows - h->held};
+    s->part[0] = (struct part){
+        .size = h->of > h->rows ? h->of : h->rows, .times = 1, .skip = 1, .kept = images_of(s)};
     s->parts = 1;
     tdo_err err = open_parts(comm, d, s);
     if (err != TDO_OK) {
         tdo_stack_free(out);
     }
     return err;
+}
+
+tdo_err tdo_stack_open(tdo_comm *comm, const tdo_dataset *data, const struct tdo_defenses *d,
+                       const struct tdo_holdout *h, tdo_stack **out)
+{
+    return open_stack(comm, data, d, h, false, out);
+}
+
+tdo_err tdo_stack_open_held(tdo_comm *comm, const tdo_dataset *data,
+                            const struct tdo_defenses *d, const struct tdo_holdout *h,
+                            tdo_stack **out)
+{
+    return open_stack(comm, data, d, h, true, out);
 }
 
 void tdo_stack_free(tdo_stack **stack)
@@ -416,11 +509,13 @@ void tdo_stack_describe(const tdo_stack *s, tdo_json *to)
         const struct part *p = &s->part[i];
         char key[48];
         if (p->set) {
-            snprintf(key, sizeof key, "stored %d", p->use->index);
+            const int number = s->pairs ? i - 1 : p->use->index;
+            const char *what = s->pairs ? "set" : "stored";
+            snprintf(key, sizeof key, "%s %d", what, number);
             tdo_json_set_hash(to, key, tdo_dataset_info(p->set)->hash);
-            snprintf(key, sizeof key, "stored %d skip", p->use->index);
+            snprintf(key, sizeof key, "%s %d skip", what, number);
             tdo_json_set_int(to, key, p->skip);
-            snprintf(key, sizeof key, "stored %d images", p->use->index);
+            snprintf(key, sizeof key, "%s %d images", what, number);
             tdo_json_set_int(to, key, p->size);
         }
     }

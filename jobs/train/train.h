@@ -6,8 +6,10 @@
  *     train_input.c    the mean training image and what else the input layer learns from data
  *     train_options.c  train.* of the config -> schedule, optimiser, watch
  *     stack.c          the images that are trained on: those of the data set, copies, stored sets
+ *     denoising.c      what validates a denoiser
  *     train_state.c    metrics.jsonl; checkpoints: everything that a resumed run needs */
 #include "jobs/run.h"
+#include "jobs/train/denoising.h"
 #include "jobs/train/stack.h"
 #include "jobs/train/stored.h"
 #include "jobs/train/trainer.h"
@@ -41,6 +43,7 @@ struct tdo_training {
     tdo_trainer *trainer;
     tdo_prefetch *prefetch;
     struct tdo_validation validation;
+    tdo_denoising *denoising; /* of a denoiser that is validated; else NULL */
     tdo_stack *stack;
 
     struct tdo_schedule schedule;

@@ -90,6 +90,17 @@ tdo_err tdo_train_plan_steps(const tdo_config *c, struct tdo_training *t)
     return TDO_OK;
 }
 
+/* Are there the classes that the metric counts? A denoiser without a guide has none; in training
+ * loss = pixel does not ask its guide. */
+static bool classifies(const struct tdo_training *t)
+{
+    const struct tdo_defense_use *use = tdo_defense_denoising(&t->net.defenses);
+    const bool guide = use && tdo_defense_text(use, "guide")[0];
+    return !use || (t->metric == TDO_METRIC_VAL_ACCURACY && guide) ||
+           (t->metric == TDO_METRIC_ACCURACY && tdo_defense_value(use, "loss", 0) > 0) ||
+           t->metric == TDO_METRIC_VAL_LOSS || t->metric == TDO_METRIC_LOSS;
+}
+
 /* Every option that looks at a metric needs one. */
 static tdo_err check_watch(const tdo_config *c, const struct tdo_training *t)
 {
@@ -101,6 +112,12 @@ static tdo_err check_watch(const tdo_config *c, const struct tdo_training *t)
         return TDO_FAIL(TDO_ERR_CONFIG,
                         "train.metric = %s, but nothing is validated: train.val_share, "
                         "train.val_file or a data set with a val split expected",
+                        tdo_config_text(c, "train.metric"));
+    }
+    if (used && !classifies(t)) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "train.metric = %s, but nothing is classified there: val_loss or loss "
+                        "expected, or a guide",
                         tdo_config_text(c, "train.metric"));
     }
     if (t->reload && t->watch.keep != TDO_WATCH_BEST) {

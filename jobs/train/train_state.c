@@ -168,6 +168,8 @@ static void drop_paths(const struct tdo_stored *s, tdo_json *all)
             }
             tdo_json_remove(row, "sources");
             tdo_json_remove(row, "file");
+            tdo_json_remove(row, "guide");
+            tdo_json_remove(row, "sets");
         }
         tdo_json_free(&row);
     }

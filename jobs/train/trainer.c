@@ -8,7 +8,7 @@
  * gradient is that of the mean loss. Statistics are weighted by the shard's share of the batch.
  * Defenses form the loss (defenses/defense.h). Further forward passes, of what an inner attack made of
  * the rows or of other draws of the noise, have batch statistics of their own; running ones get the
- * mean of all.
+ * mean of all. Where a denoiser is trained, rows are pairs, both cropped and flipped alike.
  * The backward pass completes the block from its end to its beginning; each bucket of it is
  * announced to the exchange as soon as its last part is there. */
 #include <math.h>
@@ -38,6 +38,8 @@ struct tdo_trainer {
     tdo_node keys[TDO_DEFENSE_DRAWS];        /* of each draw; TDO_NONE: not asked for */
     tdo_node weight_keys[TDO_DEFENSE_DRAWS]; /* [1] the same for random weights, one a shard */
     tdo_node attacked; /* pixels that the inner attack made; TDO_NONE without one */
+    tdo_node partner;  /* of pairs: raw, as the images are; else TDO_NONE */
+    bool judged;       /* are there logits, whose class can be right? */
     tdo_crafter *crafter;
     int32_t *label; /* [rows_per_shard] as the attack wants them */
     uint64_t *id;
@@ -114,7 +116,8 @@ static tdo_node forward_draw(void *self, tdo_node pixels, int i)
     (*b)->weight_keys = weight_keys_of(t, i);
     (*b)->dropout = t->o.dropout;
     (*b)->seed = t->o.seed;
-    return tdo_network_logits(t->net, *b, pixels);
+    return t->net->model->output == TDO_MODEL_IMAGE ? tdo_network_image(t->net, *b, pixels)
+                                                    : tdo_network_logits(t->net, *b, pixels);
 }
 
 static tdo_node forward(void *self, tdo_node pixels)
@@ -162,7 +165,7 @@ static tdo_node evaluate(void *self, tdo_node x, const char *layers)
 }
 
 /* The teacher's parameters are numbered behind those of the network. */
-static tdo_node teacher(void *self, tdo_node pixels)
+static tdo_node teacher(void *self, tdo_node pixels, const char *tap, tdo_node *there)
 {
     tdo_trainer *t = ((struct forwards *)self)->t;
     struct tdo_build *b = use_context(t, t->o.teacher);
@@ -171,6 +174,9 @@ static tdo_node teacher(void *self, tdo_node pixels)
     }
     b->first_param = tdo_params_entries(t->net->params);
     tdo_node logits = tdo_network_logits(t->o.teacher, b, pixels);
+    if (tap) {
+        *there = tdo_network_tapped(t->o.teacher, b, tap);
+    }
     tdo_memory_free(&b);
     return logits;
 }
@@ -290,9 +296,10 @@ static struct tdo_defense_step make_step(tdo_trainer *t, struct forwards *f)
     for (int i = 0; i < TDO_DEFENSE_DRAWS; i++) {
         t->keys[i] = t->weight_keys[i] = TDO_NONE;
     }
-    t->attacked = TDO_NONE;
+    t->attacked = t->partner = TDO_NONE;
     struct tdo_defense_step step = {.g = t->g,
                                     .adversarial = TDO_NONE,
+                                    .partner = TDO_NONE,
                                     .labels = t->labels,
                                     .forward = forward,
                                     .input = input,
@@ -308,7 +315,19 @@ static struct tdo_defense_step make_step(tdo_trainer *t, struct forwards *f)
         t->attacked = tdo_op_input(t->g, "attacked", images);
         step.adversarial = draw(f, true, 0);
     }
+    if (t->o.pairs) {
+        t->partner = tdo_op_input(t->g, "partner", images);
+        step.partner = tdo_noise_pixels(t->g, t->partner, t->o.u8);
+    }
     return step;
+}
+
+/* Of a denoiser: those of its guide; without one nothing reads them. */
+static int classes_of(const tdo_trainer *t)
+{
+    return t->net->model->output == TDO_MODEL_LOGITS ? t->net->spec.classes
+           : t->o.teacher                            ? t->o.teacher->spec.classes
+                                                     : 1;
 }
 
 static tdo_err make_plan(tdo_trainer *t)
@@ -318,10 +337,12 @@ static tdo_err make_plan(tdo_trainer *t)
     tdo_err err = TDO_OK;
     TDO_GOTO(tdo_graph_new(&t->g));
     struct tdo_defense_step step = make_step(t, &f);
-    tdo_node each = tdo_defense_loss(&t->net->defenses, &step, t->net->spec.classes);
+    tdo_node each = tdo_defense_loss(&t->net->defenses, &step, classes_of(t));
     tdo_node loss = tdo_op_total(t->g, tdo_op_mul(t->g, t->weights, each));
     tdo_node seen = step.clean_logits != TDO_NONE ? step.clean_logits : step.adversarial_logits;
-    tdo_node correct = tdo_loss_correct(t->g, seen, t->labels, t->weights);
+    t->judged = seen != TDO_NONE;
+    tdo_node correct = t->judged ? tdo_loss_correct(t->g, seen, t->labels, t->weights)
+                                 : tdo_op_constant(t->g, TDO_SHAPE(1), 0);
     TDO_GOTO(tdo_graph_check(t->g));
     const int64_t most =
         tdo_params_entries(t->net->params) + 2 * (int64_t)f.build[0]->norms + 2;
@@ -401,6 +422,10 @@ static tdo_err check_needs(const tdo_trainer *t)
             lacks = "its sources";
         } else if (tdo_distillation_teacher(use)[0] && !t->o.teacher) {
             lacks = "its teacher";
+        } else if (tdo_defense_text(use, "guide")[0] && !t->o.teacher) {
+            lacks = "its guide";
+        } else if (use->row->denoises && !t->o.pairs) {
+            lacks = "pairs of images";
         }
         if (lacks) {
             return TDO_FAIL(TDO_ERR_CONFIG,
@@ -516,7 +541,8 @@ struct tdo_range tdo_trainer_rows(const tdo_trainer *t, int64_t rows)
 
 /* ---- a step ---------------------------------------------------------------------------------------------- */
 
-/* Row `at` of what this rank was given, as floats; augmented if that is asked for. */
+/* Image `at` of what this rank was given, as floats; augmented if that is asked for. Of pairs an
+ * even one is attacked, and its clean partner follows it. */
 static void fill_image(tdo_trainer *t, const struct tdo_trainer_batch *b, int64_t at,
                        const struct tdo_key *key, float *raw)
 {
@@ -537,6 +563,28 @@ static void fill_image(tdo_trainer *t, const struct tdo_trainer_batch *b, int64_
 static float *raw_rows(tdo_trainer *t)
 {
     return t->rows ? t->rows : tdo_plan_input(t->plan, t->raw);
+}
+
+/* Row `at` of what this rank was given becomes shard row k. */
+static void fill_row(tdo_trainer *t, const struct tdo_trainer_batch *b, int64_t at,
+                     const struct tdo_key *key, int64_t k)
+{
+    const int64_t images = t->o.pairs ? 2 : 1;
+    float *partner = t->o.pairs ? tdo_plan_input(t->plan, t->partner) : NULL;
+    fill_image(t, b, images * at, key, raw_rows(t) + k * t->pixels);
+    if (partner) { /* NULL: no clean image is looked at */
+        fill_image(t, b, images * at + 1, key, partner + k * t->pixels);
+    }
+}
+
+/* Black pixels in shard row k. */
+static void fill_padding(tdo_trainer *t, int64_t k)
+{
+    float *partner = t->o.pairs ? tdo_plan_input(t->plan, t->partner) : NULL;
+    memset(raw_rows(t) + k * t->pixels, 0, (size_t)t->pixels * sizeof(float));
+    if (partner) {
+        memset(partner + k * t->pixels, 0, (size_t)t->pixels * sizeof *partner);
+    }
 }
 
 /* The keys of shard row k, one a draw. */
@@ -569,7 +617,7 @@ static void fill_weight_keys(tdo_trainer *t, uint32_t step, int shard)
 /* Shard rows [r.first, r.end) of the batch into the plan; the rest is padding of weight 0. */
 static void fill(tdo_trainer *t, const struct tdo_trainer_batch *b, struct tdo_range r)
 {
-    float *raw = raw_rows(t), *labels = tdo_plan_input(t->plan, t->labels);
+    float *labels = tdo_plan_input(t->plan, t->labels);
     float *weights = tdo_plan_input(t->plan, t->weights);
     const int64_t begin = tdo_trainer_rows(t, b->rows).first; /* of what this rank has */
     for (int64_t k = 0; k < t->rows_per_shard; k++) {
@@ -577,11 +625,13 @@ static void fill(tdo_trainer *t, const struct tdo_trainer_batch *b, struct tdo_r
         const int64_t at = real ? r.first + k - begin : 0;
         const struct tdo_key key = {.sample = (uint64_t)b->id[at], .step = b->step};
         if (real) {
-            fill_image(t, b, at, &key, raw + k * t->pixels);
+            fill_row(t, b, at, &key, k);
         } else {
-            memset(raw + k * t->pixels, 0, (size_t)t->pixels * sizeof *raw);
+            fill_padding(t, k);
         }
-        labels[k] = real ? (float)b->y[at] : 0;
+        if (labels) { /* NULL: no label is looked at */
+            labels[k] = real ? (float)b->y[at] : 0;
+        }
         weights[k] = real ? (float)(1.0 / (double)b->rows) : 0;
         fill_keys(t, k, key);
     }
@@ -657,7 +707,7 @@ tdo_err tdo_trainer_step(tdo_trainer *t, const struct tdo_trainer_batch *b,
     }
     TDO_TRY(tdo_gradients_end(t->gradients, &sum));
     result->loss = (double)sum[t->count - 2];
-    result->correct = (int64_t)lrintf(sum[t->count - 1]);
+    result->correct = t->judged ? (int64_t)lrintf(sum[t->count - 1]) : -1;
     if (!isfinite(result->loss)) {
         return TDO_FAIL(
             TDO_ERR_NUMERIC,

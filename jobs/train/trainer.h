@@ -17,13 +17,15 @@ struct tdo_trainer_options {
     int shards;
     bool u8;   /* raw input is 8-bit values */
     bool wide; /* rows come as f32, in the units of raw input */
+    bool
+        pairs; /* a row is two images, attacked and clean: what a row that denoises trains on */
     struct tdo_optim_options optim;
     struct tdo_augment augment;
     double dropout;
     uint32_t seed;  /* of dropout */
     int checkpoint; /* tdo_plan_options.checkpoint: same results, less memory */
     /* Stored networks that defenses train with; borrowed, they outlive the trainer. */
-    struct tdo_network *teacher;        /* NULL: none */
+    struct tdo_network *teacher;        /* or guide; NULL: none */
     const struct tdo_ensemble *sources; /* NULL: none */
     const struct tdo_attack_use
         *inner; /* what defenses train on; NULL: on images alone. Borrowed
@@ -32,8 +34,8 @@ struct tdo_trainer_options {
 
 /* What a step did, summed over the global batch. */
 struct tdo_trainer_result {
-    double loss; /* mean */
-    int64_t correct;
+    double loss;     /* mean */
+    int64_t correct; /* -1: nothing was classified */
 };
 
 /* Compile the step for shards of ceil(batch/shards) rows. n is borrowed; its parameters are what
@@ -51,8 +53,8 @@ struct tdo_trainer_batch {
     uint32_t step;         /* enters the noise */
     int64_t epoch, number; /* from 1, of the epoch and of the batch in it; for messages */
     double rate;
-    /* Rows of this rank, as tdo_trainer_rows says: x [k,H,W,C] uint8 (u8, not wide) or f32,
-     * y [k], id [k] which key what is random about a row. */
+    /* Rows of this rank, as tdo_trainer_rows says: x [k,H,W,C], of pairs [k,2,H,W,C], uint8 (u8,
+     * not wide) or f32, y [k], id [k] which key what is random about a row. */
     const void *x;
     const int32_t *y;
     const int64_t *id;

@@ -75,8 +75,17 @@ tdo_err tdo_validation_open(tdo_comm *comm, const tdo_config *c, const tdo_datas
         return TDO_FAIL(TDO_ERR_CONFIG,
                         "train.val_file and train.val_share are both given: one expected");
     }
-    TDO_TRY(tdo_comm_agree(comm, hold_out(c, v)));
-    tdo_err err = TDO_OK;
+    tdo_err err = hold_out(c, v);
+    if (err == TDO_OK && file[0] && n->model->output == TDO_MODEL_IMAGE) {
+        err =
+            TDO_FAIL(TDO_ERR_CONFIG,
+                     "train.val_file: a denoiser is validated on rows of its sets whose images "
+                     "are held out: train.val_share expected");
+    }
+    TDO_TRY(tdo_comm_agree(comm, err));
+    if (n->model->output == TDO_MODEL_IMAGE) { /* denoising.h does the rest */
+        return TDO_OK;
+    }
     if (file[0]) {
         TDO_TRY(tdo_dataset_open(comm, file, &v->other));
         err = choose_split(c, v);

@@ -3,7 +3,8 @@
 /* Validation during training: images that are not trained on, scored after every epoch.
  *
  * They are a share of the training rows (mpi/holdout.h), a split of another data set, or the
- * validation split of the data set itself. */
+ * validation split of the data set itself. A denoiser is scored elsewhere (denoising.h); here is
+ * which images are held out for that. */
 #include "jobs/forward.h"
 #include "mpi/holdout.h"
 
@@ -12,7 +13,7 @@ struct tdo_validation {
     const tdo_dataset *data;
     struct tdo_holdout holdout; /* held 0: all training rows are trained on */
     struct tdo_images images;   /* count 0: there is no validation */
-    tdo_forward *forward;
+    tdo_forward *forward;       /* NULL of a denoiser */
 };
 
 /* From train.val_*; v must not move afterwards. data and n are borrowed.

@@ -104,6 +104,18 @@ struct opened {
     tdo_err err;
 };
 
+/* A setting with the directory for each @. */
+static void set(tdo_config *c, const char *setting)
+{
+    char text[1024] = "";
+    for (const char *at = setting; *at; at++) {
+        const size_t n = strlen(text);
+        snprintf(text + n, sizeof text - n, "%.*s", *at == '@' ? 255 : 1,
+                 *at == '@' ? dir : at);
+    }
+    ASSERT_OK_FATAL(tdo_config_set(c, text));
+}
+
 /* A stack by these settings; @ in one is the directory. */
 static void open_stack(const tdo_dataset *d, int64_t held, const char *const *setting,
                        struct opened *o)
@@ -111,12 +123,7 @@ static void open_stack(const tdo_dataset *d, int64_t held, const char *const *se
     *o = (struct opened){.holdout = {.rows = ROWS, .held = held, .seed = SEED}};
     ASSERT_OK_FATAL(tdo_config_new(&tdo_job_schema, &o->config));
     for (int i = 0; setting[i]; i++) {
-        char text[600];
-        const char *at = strchr(setting[i], '@');
-        const int before = at ? (int)(at - setting[i]) : (int)strlen(setting[i]);
-        snprintf(text, sizeof text, "%.*s%s%s", before, setting[i], at ? dir : "",
-                 at ? at + 1 : "");
-        ASSERT_OK_FATAL(tdo_config_set(o->config, text));
+        set(o->config, setting[i]);
     }
     ASSERT_OK_FATAL(tdo_defense_read(o->config, SEED, &o->defenses));
     o->err = tdo_stack_open(comm, d, &o->defenses, &o->holdout, &o->stack);
@@ -341,6 +348,99 @@ static void units_are_those_of_the_data_set(void)
     end(&d);
 }
 
+/* ---- pairs ------------------------------------------------------------------------------------ */
+
+/* Three attacks in two sets; neither is quantised. */
+static const char *const denoise[] = {"defense=guided_denoiser", "defense.0.loss=pixel",
+                                      "defense.0.sets=@/a.h5,@/b.h5", NULL};
+
+/* Row `id`: what the set has, beside the image that it was made of. */
+static void check_pair(const struct opened *o, int64_t id)
+{
+    const struct tdo_prefetch_source from = tdo_stack_source(o->stack);
+    const int64_t image = id % ROWS, at = id - ROWS; /* of both sets one behind the other */
+    float x[2 * P];
+    int32_t y = -1;
+    ASSERT_OK(from.read(from.self, &id, 1, x, &y));
+    CU_ASSERT_EQUAL(tdo_stack_image(o->stack, id), image);
+    CU_ASSERT_EQUAL(y, class_of(image));
+    for (int i = 0; i < P; i++) {
+        CU_ASSERT_TRUE(x[i] == attacked(at < 2 * ROWS ? at : at - 2 * ROWS, i) * 255);
+        CU_ASSERT_TRUE(x[P + i] == (float)level(image, i));
+    }
+}
+
+static void a_pair_is_a_row_of_a_set_beside_its_image(void)
+{
+    tdo_dataset *d = begin(true);
+    struct opened o;
+    int times[ROWS];
+    store("a.h5", false, 2 * ROWS, ROWS, 1);
+    store("b.h5", false, ROWS, ROWS, 1);
+    open_stack(d, HELD, denoise, &o);
+    ASSERT_OK_FATAL(o.err);
+    CU_ASSERT_TRUE(tdo_stack_pairs(o.stack));
+    CU_ASSERT_TRUE(tdo_stack_wide(o.stack));
+    CU_ASSERT_EQUAL(tdo_stack_source(o.stack).row_bytes, 2 * P * (int64_t)sizeof(float));
+    CU_ASSERT_EQUAL(count_images(&o, times), 3 * (ROWS - HELD));
+    for (int64_t p = 0; p < tdo_stack_rows(o.stack); p++) {
+        const int64_t id = tdo_stack_id(o.stack, p);
+        CU_ASSERT_TRUE(id >= ROWS && !is_held(&o.holdout, id % ROWS));
+        check_pair(&o, id);
+    }
+    close_stack(&o);
+    end(&d);
+}
+
+/* Many at once, out of order and over the border of a block, as they are one by one. */
+static void pairs_are_the_same_however_they_are_read(void)
+{
+    enum { N = 2 * ROWS + 7 };
+    tdo_dataset *d = begin(true);
+    struct opened o;
+    static float x[N * 2 * P], one[2 * P];
+    static int32_t y[N], label;
+    static int64_t id[N];
+    store("a.h5", false, 2 * ROWS, ROWS, 1);
+    store("b.h5", false, ROWS, ROWS, 1);
+    open_stack(d, 0, denoise, &o);
+    ASSERT_OK_FATAL(o.err);
+    const struct tdo_prefetch_source from = tdo_stack_source(o.stack);
+    for (int64_t i = 0; i < N; i++) {
+        id[i] = ROWS + (i < 80 ? i : i * 77 % (3 * ROWS));
+    }
+    ASSERT_OK(from.read(from.self, id, N, x, y));
+    for (int64_t i = 0; i < N; i++) {
+        ASSERT_OK(from.read(from.self, id + i, 1, one, &label));
+        CU_ASSERT_EQUAL(memcmp(one, x + i * 2 * P, sizeof one), 0);
+        CU_ASSERT_EQUAL(label, y[i]);
+    }
+    close_stack(&o);
+    end(&d);
+}
+
+static void held_out_pairs_are_all_the_others(void)
+{
+    tdo_dataset *d = begin(true);
+    struct opened o;
+    int times[ROWS];
+    store("a.h5", false, 2 * ROWS, ROWS, 1);
+    store("b.h5", false, ROWS, ROWS, 1);
+    open_stack(d, HELD, denoise, &o);
+    ASSERT_OK_FATAL(o.err);
+    tdo_stack_free(&o.stack);
+    ASSERT_OK_FATAL(tdo_stack_open_held(comm, d, &o.defenses, &o.holdout, &o.stack));
+    CU_ASSERT_EQUAL(count_images(&o, times), 3 * HELD);
+    for (int64_t image = 0; image < ROWS; image++) {
+        CU_ASSERT_EQUAL(times[image], is_held(&o.holdout, image) ? 3 : 0);
+    }
+    for (int64_t p = 0; p < tdo_stack_rows(o.stack); p++) {
+        check_pair(&o, tdo_stack_id(o.stack, p));
+    }
+    close_stack(&o);
+    end(&d);
+}
+
 /* ---- the noise of copies ---------------------------------------------------------------------- */
 
 static void a_copy_is_the_same_whenever_it_is_read(void)
@@ -484,6 +584,19 @@ static void what_is_no_stored_set_of_the_images_is_refused(void)
     end(&d);
 }
 
+static void sets_of_a_denoiser_are_checked_one_by_one(void)
+{
+    tdo_dataset *d = begin(true);
+    store("a.h5", false, 2 * ROWS, ROWS, 1);
+    refuse(d, "defense.0.sets, number 1 is not there: ", denoise);
+    store("b.h5", false, ROWS - 1, ROWS, 1);
+    refuse(d, "holds 59 images: 60 for each of its attacks expected", denoise);
+    refuse(d, "defense.0.sets, number 1 is missing",
+           (const char *const[]){"defense=guided_denoiser", "defense.0.loss=pixel",
+                                 "defense.0.sets=@/a.h5,,@/b.h5", NULL});
+    end(&d);
+}
+
 static void rounded_copies_of_floats_are_refused(void)
 {
     tdo_dataset *d = begin(false);
@@ -505,6 +618,11 @@ CU_TestInfo suite_tests[] = {
     {"a part of the images is known by attack.json",
      a_part_of_the_images_is_known_by_attack_json},
     {"units are those of the data set", units_are_those_of_the_data_set},
+    {"a pair is a row of a set beside the image that it was made of",
+     a_pair_is_a_row_of_a_set_beside_its_image},
+    {"pairs are the same however they are read", pairs_are_the_same_however_they_are_read},
+    {"held-out pairs are those that are not trained on", held_out_pairs_are_all_the_others},
+    {"sets of a denoiser are checked one by one", sets_of_a_denoiser_are_checked_one_by_one},
     {"a copy is the same whenever, and on whichever rank, it is read",
      a_copy_is_the_same_whenever_it_is_read},
     {"copies follow their law, and no two are the same", copies_follow_their_law},

@@ -144,6 +144,62 @@ tdo_err tdo_attack_read(const tdo_config *c, const char *key, int registry, uint
     return TDO_OK;
 }
 
+/* ---- the eps of a sample -------------------------------------------------------------------------- */
+
+enum { EPS_LAYER = 14 }; /* its stream, beside those of the attack itself */
+
+/* The multiples of eps_grid within the range: first[0] to first[1], none where that is less. */
+static void grid_range(const struct tdo_attack_use *use, double eps, double range[2])
+{
+    const double grid = tdo_attack_value(use, "eps_grid", 0);
+    range[0] = ceil(tdo_attack_value(use, "eps_from", 0) / grid - 1e-6);
+    range[1] = floor(eps / grid + 1e-6);
+}
+
+double tdo_attack_eps(const struct tdo_attack_use *use, uint64_t id)
+{
+    const double from = tdo_attack_value(use, "eps_from", 0), eps = use->threat.eps;
+    const double grid = tdo_attack_value(use, "eps_grid", 0);
+    double range[2] = {0, 0};
+    float u[4];
+    if (from <= 0 || from >= eps) {
+        return eps;
+    }
+    tdo_attack_uniforms(use, EPS_LAYER, id, 0, 4, u);
+    if (grid <= 0) {
+        return from + (double)u[0] * (eps - from);
+    }
+    grid_range(use, eps, range);
+    const double levels = fmax(range[1] - range[0] + 1, 1);
+    return fmin(grid * (range[0] + floor((double)u[0] * levels)), eps);
+}
+
+/* Can an eps be drawn up to this one? */
+static tdo_err check_range(const struct tdo_attack_use *use, double eps)
+{
+    const double from = tdo_attack_value(use, "eps_from", 0);
+    const double grid = tdo_attack_value(use, "eps_grid", 0);
+    double range[2] = {0, 0};
+    if (from > eps) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "%s.eps_from = %g: no more than eps = %g expected",
+                        use->key, from, eps);
+    }
+    if (grid > 0 && from <= 0) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "%s.eps_grid = %g is for eps that are drawn: eps_from expected, too",
+                        use->key, grid);
+    }
+    if (grid > 0) {
+        grid_range(use, eps, range);
+    }
+    return range[0] <= range[1]
+               ? TDO_OK
+               : TDO_FAIL(TDO_ERR_CONFIG,
+                          "%s.eps_grid = %g: no multiple of it lies between eps_from = %g and "
+                          "eps = %g",
+                          use->key, grid, from, eps);
+}
+
 /* ---- use ------------------------------------------------------------------------------------------- */
 
 /* The farthest that a perturbation can be, inside the box. */
@@ -171,6 +227,7 @@ tdo_err tdo_attack_check(const struct tdo_attack_use *use, const tdo_target *t)
     TDO_TRY(tdo_aim_check(use, t));
     const struct tdo_attack_list *eps = tdo_attack_list(use, "eps");
     for (int i = 0; eps && i < eps->count; i++) {
+        TDO_TRY(check_range(use, eps->of[i]));
         if (use->threat.boxed && eps->of[i] > most * (1 + 1e-6)) {
             return TDO_FAIL(TDO_ERR_CONFIG,
                             "%s.eps = %g leaves the box: no image is further than %.9g in %s "
@@ -232,7 +289,10 @@ struct tdo_text tdo_attack_title(const struct tdo_attack_use *use)
         n += snprintf(t.s + n, sizeof t.s - (size_t)n, " %s",
                       tdo_threat_norm_name(use->threat.norm));
     }
-    if (use->row->ball) {
+    if (use->row->ball && tdo_attack_value(use, "eps_from", 0) > 0) {
+        n += snprintf(t.s + n, sizeof t.s - (size_t)n, " %.6g to %.6g",
+                      tdo_attack_value(use, "eps_from", 0), use->threat.eps);
+    } else if (use->row->ball) {
         n += snprintf(t.s + n, sizeof t.s - (size_t)n, " %.6g", use->threat.eps);
     }
     if (use->from[0]) {

@@ -454,7 +454,13 @@ static void print_total(const struct set *s, const struct total *t)
     const int last = s->places - 1;
     printf("  %-32s  %10.5f", t->title, t->sums.before / t->sums.n);
     if (s->denoise) {
-        printf("  %10.5f  %7.3f", t->sums.after / t->sums.n, tdo_perturbation_slope(&t->sums));
+        const double slope = tdo_perturbation_slope(&t->sums);
+        printf("  %10.5f", t->sums.after / t->sums.n);
+        if (isfinite(slope)) {
+            printf("  %7.3f", slope);
+        } else {
+            printf("  %7s", "-");
+        }
     }
     for (int f = 0; f < s->forms; f++) {
         printf("  %7.2f %%", 100 * t->right[f] / n);
@@ -540,23 +546,31 @@ static tdo_err write_tables(const struct set *s)
 
 /* ---- some images ---------------------------------------------------------------------------------- */
 
-/* Evenly spread, the next one that was changed. */
-static int64_t sample_at(const struct set *s, int64_t k, int64_t samples)
+/* Of the images that were changed (of all, where none was) those evenly spread, into at [samples]. */
+static void choose_samples(const struct set *s, int64_t samples, int64_t *at)
 {
-    const int64_t from = k * s->n / samples, to = (k + 1) * s->n / samples;
-    for (int64_t i = from; i < to; i++) {
-        if (record_of(s, i)->sums.before > 0) {
-            return i;
+    int64_t changed = 0, seen = 0;
+    for (int64_t i = 0; i < s->n; i++) {
+        changed += record_of(s, i)->sums.before > 0;
+    }
+    const bool all = changed < samples;
+    for (int64_t i = 0, k = 0; k < samples; i++) {
+        if (all || record_of(s, i)->sums.before > 0) {
+            while (k < samples && k * (all ? s->n : changed) / samples == seen) {
+                at[k++] = i;
+            }
+            seen++;
         }
     }
-    return from;
 }
 
 static tdo_err copy_samples(struct set *s, int64_t samples, float *x, int32_t *y)
 {
     static const int forms[] = {CLEAN, CHANGED, DENOISED};
+    int64_t from[SAMPLES] = {0};
+    choose_samples(s, samples, from);
     for (int64_t k = 0; k < samples; k++) {
-        TDO_TRY(make_forms(s, sample_at(s, k, samples), 1));
+        TDO_TRY(make_forms(s, from[k], 1));
         for (int f = 0; f < (s->denoise ? 3 : 2); f++) {
             const int64_t at = f * samples + k;
             memcpy(x + at * s->size, s->pixels[forms[f]], (size_t)s->size * sizeof *x);

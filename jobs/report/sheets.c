@@ -219,17 +219,6 @@ static void write_table(const struct sheet *s, tdo_table *t)
     }
 }
 
-/* "contact" of one run, "contact_<name>" of several; what is odd in a file name becomes `_`. */
-static void name_file(const struct tdo_report *r, const struct tdo_results *run, char name[160])
-{
-    snprintf(name, 160, r->runs > 1 ? "contact_%.120s" : "contact", run->name);
-    for (char *c = name; *c; c++) {
-        if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._", *c)) {
-            *c = '_';
-        }
-    }
-}
-
 /* Of the section, over the first sheet. */
 static void write_heading(struct tdo_report *r)
 {
@@ -262,7 +251,7 @@ static tdo_err write_sheet(struct tdo_report *r, struct sheet *s)
                                         .changed = s->x + s->columns *
                                                               tdo_dataset_pixels(s->of_images)};
     TDO_GOTO(tdo_contact_draw(&contact, s->factor, &canvas));
-    name_file(r, s->run, name);
+    tdo_report_file(r, s->run, "contact", name);
     snprintf(path, sizeof path, "%s/%s.png", r->out, name);
     TDO_GOTO(tdo_canvas_save(&canvas, path));
     TDO_GOTO(tdo_table_new(&t));

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Attack sets: shares that part the images, eps drawn by image, sources; the same bytes on any number
 # of ranks and after a kill; what reads such sets, and what evaluate and report say of them.
+denoiser=$4
 source "$(dirname "$0")/lib.sh"
 
 glyphs g.h5 256 64
+glyphs h.h5 128 64
 for net in lenet mlp; do
     must_work 1 train run.dir=$net data.file=g.h5 model.name=$net train.steps=40 train.batch=64
 done
@@ -57,6 +59,44 @@ check "a replay is judged alike" diff <(awk -F'\t' 'NR > 1 && $1 > 0 { print $2,
 cp lenet/model.safetensors one/
 must_work 2 evaluate run.dir=one data.file=g.h5 evaluate.distance=true data.split=test evaluate.max=64
 check "a row of robustness.tsv counts the images that were taken" bash -c "diff <(awk -F'\t' 'NR > 1 && \$1 != \"worst\" { print \$5 }' one/robustness.tsv) <(cut -f 1 one/outcomes.tsv | tail -n +2 | uniq -c | awk '{ print \$1 }')"
+
+# The set layer by layer, and behind a denoiser that changes nothing: the same tables on any ranks.
+run_denoiser() { check "a denoiser is written" paint_with "$denoiser" "$1" 28 28 1 "$2"; }
+run_denoiser nothing.safetensors 0
+run_denoiser wild.safetensors 30
+seen=(data.file=g.h5 model.file=lenet/model.safetensors evaluate.set=one/adversarial.h5)
+must_work 1 evaluate "${seen[@]}" run.dir=seen evaluate.denoiser=nothing.safetensors
+must_say 'adversarial set '
+must_work 3 evaluate "${seen[@]}" run.dir=seen3 evaluate.denoiser=nothing.safetensors evaluate.batch=13
+for file in denoising.tsv layers.tsv perturbation.tsv samples.h5; do
+    must_equal seen/$file seen3/$file
+done
+must_work 1 evaluate "${seen[@]}" run.dir=wild evaluate.denoiser=wild.safetensors evaluate.set_attack=5 evaluate.set_max=30
+check "it changes nothing: slope 0, the loss stays, all levels too" awk -F'\t' \
+    'FILENAME ~ /denoising/ && FNR > 1 { if ($3 != $4 || ($5 != 0 && $5 != "-") || $8 != $10) exit 1 }
+     FILENAME ~ /layers/ && FNR > 1 { if ($4 != $6) exit 1 }' seen/denoising.tsv seen/layers.tsv
+check "clean images have no perturbation, at any layer" awk -F'\t' \
+    'FNR > 1 && $1 == "clean" && FILENAME ~ /layers/ { n++; if ($4 != 0 || $5 != 0) exit 1 } END { exit n != 5 }' seen/layers.tsv
+check "an attack gets further up than noise of its size" awk -F'\t' \
+    '$1 ~ /^ifgsm linf 0.0588/ && $3 == "logits" { n++; if ($4 <= 2 * $5) exit 1 } END { exit n != 1 }' seen/layers.tsv
+check "every pixel is in the histogram" test "$(awk -F'\t' 'NR > 1 { n += $3 } END { print n }' seen/perturbation.tsv)" -eq $((512 * 784))
+check "thirty images of one attack" test "$(cut -f 2 wild/denoising.tsv | tr '\n' ' ')" = 'images 30 30 '
+must_work 1 evaluate "${seen[@]}" run.dir=plain
+must_not_exist plain/perturbation.tsv
+check "without a denoiser its columns are empty" awk -F'\t' 'FNR > 1 && ($4 != "-" || $10 != "-") { exit 1 }' plain/denoising.tsv
+must_fail 2 'evaluate.set = two/adversarial.h5 is of the data set' 1 evaluate run.dir=bad data.file=h.h5 model.file=lenet/model.safetensors evaluate.set=two/adversarial.h5
+must_fail 2 'does not say where its images come from' 1 evaluate "${seen[@]}" run.dir=bad1 evaluate.set=g.h5
+must_fail 2 'holds lenet, which gives classes' 2 evaluate "${seen[@]}" run.dir=bad2 evaluate.denoiser=lenet/model.safetensors
+must_fail 2 'the set holds attacks 0 to 5' 1 evaluate "${seen[@]}" run.dir=bad3 evaluate.set_attack=6
+
+# A report draws them, side by side, and shows a training set's images.
+if command -v gnuplot > /dev/null; then
+    must_work 2 report report.from=seen,wild,plain,one report.out=drawn data.file=g.h5
+    for file in denoising.tsv layers.svg perturbation.svg samples_seen.png samples_plain.png contact_one.png; do
+        must_exist drawn/$file
+    done
+    check "a denoiser that changes nothing is as good as the attack" grep -q 'seen: adversarial' drawn/layers.gp
+fi
 
 # A layer that is not full is no set of all images; what cannot be is refused.
 must_work 1 attack "${common[@]}" run.dir=half attack=clean,fgsm attack.1.share=0.5

@@ -263,21 +263,29 @@ bool tdo_attack_all_done(const struct tdo_samples *s)
     return true;
 }
 
-/* The folder that a file lies in, else the file: what people call a run by. */
+/* Where the last component of a path of n characters begins. */
+static size_t last_part(const char *path, size_t n)
+{
+    while (n > 0 && path[n - 1] != '/') {
+        n--;
+    }
+    return n;
+}
+
+/* What people call a run by: a directory's own name; of a file (its name has a dot) that of the
+ * folder that it lies in, if it says one. */
 static struct tdo_text folder_of(const char *path, size_t n)
 {
     struct tdo_text t;
-    size_t end = n;
-    while (end > 0 && path[end - 1] != '/') {
-        end--;
+    while (n > 1 && path[n - 1] == '/') {
+        n--;
     }
-    end = end > 0 ? end - 1 : n; /* without a folder: the whole name */
-    size_t first = end;
-    while (first > 0 && path[first - 1] != '/') {
-        first--;
+    size_t first = last_part(path, n);
+    if (first > 1 && memchr(path + first, '.', n - first)) {
+        n = first - 1;
+        first = last_part(path, n);
     }
-    snprintf(t.s, sizeof t.s, "%.*s", (int)(end - first < 100 ? end - first : 100),
-             path + first);
+    snprintf(t.s, sizeof t.s, "%.*s", (int)(n - first < 100 ? n - first : 100), path + first);
     return t;
 }
 

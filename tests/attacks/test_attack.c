@@ -213,6 +213,25 @@ static void a_range_is_in_the_title(void)
     toy_use_free();
 }
 
+static void a_title_calls_a_run_by_its_directory(void)
+{
+    static const char *const of[][2] = {{"runs/a", "a"},
+                                        {"runs/a/", "a"},
+                                        {"a", "a"},
+                                        {"runs/a/model.safetensors", "a"},
+                                        {"model.safetensors", "model.safetensors"},
+                                        {"runs/a,runs/b/model.safetensors", "a+"}};
+    for (int k = 0; k < (int)(sizeof of / sizeof *of); k++) {
+        struct tdo_attack_use use;
+        char options[64], want[64];
+        snprintf(options, sizeof options, "eps=0.25 models=%s", of[k][0]);
+        snprintf(want, sizeof want, "fgsm linf 0.25 on %s", of[k][1]);
+        toy_use("fgsm", options, &use);
+        CU_ASSERT_STRING_EQUAL(tdo_attack_title(&use).s, want);
+        toy_use_free();
+    }
+}
+
 /* ---- memory ------------------------------------------------------------------------------------- */
 
 /* Few steps, whatever the row. */
@@ -281,6 +300,7 @@ CU_TestInfo suite_tests[] = {
     {"drawn eps without a grid fill their range", drawn_eps_without_a_grid_fill_their_range},
     {"a sample goes as far as its own eps", a_sample_goes_as_far_as_its_own_eps},
     {"a range is in the title", a_range_is_in_the_title},
+    {"a title calls a run by its directory", a_title_calls_a_run_by_its_directory},
     {"every row says that memory ends", every_row_says_that_memory_ends},
     CU_TEST_INFO_NULL,
 };

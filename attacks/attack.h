@@ -77,7 +77,7 @@ bool tdo_attack_has(const struct tdo_attack_use *use, const char *key);
 const struct tdo_attack_list *tdo_attack_list(const struct tdo_attack_use *use,
                                               const char *key);
 
-/* The eps of sample `id`: threat.eps, or where the row has eps_from a number between that and
+/* The eps of sample `id`: threat.eps, or with eps_from (ifgsm: vary) a number between that and
  * threat.eps, uniform, keyed by sample; of eps_grid a multiple. HUGE_VAL without a ball. */
 double tdo_attack_eps(const struct tdo_attack_use *use, uint64_t id);
 

@@ -28,7 +28,8 @@ static bool wants_eps_ref(const struct tdo_attacking *a, int row)
 static tdo_err check_row(const struct tdo_attacking *a, int row)
 {
     const struct tdo_attack_use *use = &a->use[row];
-    const bool ranged = tdo_attack_value(use, "eps_from", 0) > 0;
+    const bool ranged =
+        tdo_attack_value(use, "eps_from", 0) > 0 || tdo_attack_value(use, "vary", 0) != 0;
     if (wants_eps_ref(a, row) && (ranged || a->share[row] < 1)) {
         return TDO_FAIL(TDO_ERR_CONFIG,
                         "craft.eps_ref: %s.%s expected: it is the eps of all images", use->key,

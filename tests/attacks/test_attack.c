@@ -142,8 +142,16 @@ static void drawn_eps_are_levels_of_the_grid_equally_often(void)
     for (int k = 1; k <= LEVELS; k++) {
         squares += (count[k] - EACH) * (double)(count[k] - EACH) / EACH;
     }
-    CU_ASSERT_TRUE(squares < 42.6); /* chi square of 14: one seed in 10^4 is beyond */
-    use.threat.eps = 0.5 / 255;     /* a smaller attack of the same row, in training */
+    CU_ASSERT_TRUE(squares < 42.6);        /* chi square of 14: one seed in 10^4 is beyond */
+    for (uint64_t id = 0; id < 20; id++) { /* the same in other words */
+        struct tdo_attack_use other;
+        const double eps = tdo_attack_eps(&use, id);
+        toy_use("ifgsm", "eps=15/255 vary=true", &other);
+        CU_ASSERT_EQUAL(tdo_attack_eps(&other, id), eps);
+        CU_ASSERT_STRING_EQUAL(tdo_attack_title(&other).s,
+                               "ifgsm linf 0.00392157 to 0.0588235");
+    }
+    use.threat.eps = 0.5 / 255; /* a smaller attack of the same row, in training */
     CU_ASSERT_EQUAL(tdo_attack_eps(&use, 3), 0.5 / 255);
     toy_use_free();
 }

@@ -49,9 +49,9 @@ struct set {
     struct tdo_images stored, clean;
     int64_t n, *at; /* [n] rows of the set that are looked at */
     tdo_taps *taps;
-    tdo_denoise *denoise; /* NULL: none */
-    int forms, places;    /* 3 or 4; taps and the pixels */
-    int64_t size, per;    /* P; images at a time */
+    tdo_denoise *denoise;  /* NULL: none */
+    int64_t forms, places; /* 3 or 4; taps and the pixels */
+    int64_t size, per;     /* P; images at a time */
     void *raw;
     int64_t *row;
     int32_t *label;
@@ -440,7 +440,7 @@ static void write_levels(FILE *to, const struct set *s, const struct total *t)
     for (int k = 0; k < s->places; k++) {
         fprintf(to, "%s\t%d\t%s", t->title, k, k ? tdo_taps_name(s->taps, k - 1) : "pixels");
         for (int f = CHANGED; f < FORMS; f++) {
-            const int at = (f - 1) * s->places + k;
+            const int64_t at = (f - 1) * s->places + k;
             const bool there = f < s->forms && t->count[at] > 0;
             field(to, there, there ? t->level[at] / (double)t->count[at] : 0);
         }
@@ -451,7 +451,7 @@ static void write_levels(FILE *to, const struct set *s, const struct total *t)
 static void print_total(const struct set *s, const struct total *t)
 {
     const double n = (double)t->images;
-    const int last = s->places - 1;
+    const int64_t last = s->places - 1;
     printf("  %-32s  %10.5f", t->title, t->sums.before / t->sums.n);
     if (s->denoise) {
         const double slope = tdo_perturbation_slope(&t->sums);
@@ -466,7 +466,7 @@ static void print_total(const struct set *s, const struct total *t)
         printf("  %7.2f %%", 100 * t->right[f] / n);
     }
     for (int f = CHANGED; f < s->forms; f++) {
-        const int at = (f - 1) * s->places + last;
+        const int64_t at = (f - 1) * s->places + last;
         printf("  %8.4f", t->count[at] ? t->level[at] / (double)t->count[at] : (double)NAN);
     }
     putchar('\n');
@@ -479,11 +479,11 @@ static void print_heading(const struct set *s)
         printf("  %10s  %7s", "denoised", "slope");
     }
     printf("  right: %s", form_name[0]);
-    for (int f = 1; f < s->forms; f++) {
+    for (int f = 1; f < FORMS && f < s->forms; f++) {
         printf(", %s", form_name[f]);
     }
     printf("; level at the logits: %s", form_name[1]);
-    for (int f = 2; f < s->forms; f++) {
+    for (int f = 2; f < FORMS && f < s->forms; f++) {
         printf(", %s", form_name[f]);
     }
     putchar('\n');

@@ -1,6 +1,9 @@
 /* Choosing a class. See aim.h. */
 #include "attacks/aim.h"
 
+#include <math.h>
+#include <string.h>
+
 enum { RANDOM_LAYER = 15 }; /* its stream, beside those of the attack itself */
 
 enum tdo_aim tdo_aim_read(const struct tdo_attack_use *use)
@@ -86,6 +89,33 @@ static int choose(const struct tdo_attack_use *use, enum tdo_aim aim, int round,
     }
 }
 
+/* sum += softmax of z, in double. */
+static void add_probabilities(const float *z, int classes, float *sum)
+{
+    const double most = (double)z[tdo_target_argmax(z, classes, -1)];
+    double all = 0;
+    for (int k = 0; k < classes; k++) {
+        all += exp((double)z[k] - most);
+    }
+    for (int k = 0; k < classes; k++) {
+        sum[k] += (float)(exp((double)z[k] - most) / all);
+    }
+}
+
+void tdo_aim_scores(const tdo_target *t, enum tdo_aim aim, int64_t count,
+                    const struct tdo_answer *answer, float *out)
+{
+    const int K = tdo_target_classes(t), members = tdo_target_members(t);
+    if (aim != TDO_AIM_PREDICTED || !answer->members) {
+        memcpy(out, answer->logits, (size_t)(count * K) * sizeof *out);
+        return;
+    }
+    memset(out, 0, (size_t)(count * K) * sizeof *out);
+    for (int64_t i = 0; i < count * members; i++) {
+        add_probabilities(answer->members + i * K, K, out + i / members * K);
+    }
+}
+
 void tdo_aim_choose(const struct tdo_attack_use *use, enum tdo_aim aim, int round,
                     const float *logits, int classes, struct tdo_samples *s)
 {
@@ -100,10 +130,17 @@ void tdo_aim_choose(const struct tdo_attack_use *use, enum tdo_aim aim, int roun
 tdo_err tdo_aim_once(const struct tdo_attack_use *use, enum tdo_aim aim, tdo_target *t,
                      struct tdo_samples *s)
 {
+    const int K = tdo_target_classes(t);
     struct tdo_answer answer = {0};
+    float *scores = NULL;
+    tdo_err err = TDO_OK;
     if (tdo_aim_looks(aim)) {
-        TDO_TRY(tdo_target_logits(t, s, s->x, &answer));
+        TDO_GOTO(tdo_memory_new(s->count * K, &scores));
+        TDO_GOTO(tdo_target_logits(t, s, s->x, &answer));
+        tdo_aim_scores(t, aim, s->count, &answer, scores);
     }
-    tdo_aim_choose(use, aim, 0, answer.logits, tdo_target_classes(t), s);
-    return TDO_OK;
+    tdo_aim_choose(use, aim, 0, scores, K, s);
+done:
+    tdo_memory_free(&scores);
+    return err;
 }

@@ -38,8 +38,14 @@ int tdo_aim_rounds(const struct tdo_attack_use *use, enum tdo_aim aim, int class
 /* Has the target the class that is to be reached? Errors: TDO_ERR_CONFIG naming the key. */
 TDO_MUST tdo_err tdo_aim_check(const struct tdo_attack_use *use, const tdo_target *t);
 
-/* Set s->aim and s->target for round `round`. logits [count,K]: at the clean points; may be NULL
- * where the aim does not look. */
+/* What an aim looks at, from the answer at the clean points: the logits; but for the class that an
+ * ensemble predicts the sum of its members' probabilities. Shapes: out [count,K]. Source: published
+ * code of Liao et al. 2018. */
+void tdo_aim_scores(const tdo_target *t, enum tdo_aim aim, int64_t count,
+                    const struct tdo_answer *answer, float *out);
+
+/* Set s->aim and s->target for round `round`. logits [count,K]: at the clean points, or
+ * tdo_aim_scores; may be NULL where the aim does not look. */
 void tdo_aim_choose(const struct tdo_attack_use *use, enum tdo_aim aim, int round,
                     const float *logits, int classes, struct tdo_samples *s);
 

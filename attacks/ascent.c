@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { START_LAYER, EPS_LAYER, LENGTH_LAYER };
+enum { START_LAYER, LENGTH_LAYER = 2 };
 
 /* The state of one run; arrays are [count,P] or [count]. */
 struct ascent {
@@ -48,8 +48,7 @@ struct tdo_ascent tdo_ascent_read(const struct tdo_attack_use *use, int classes)
         .start = (enum tdo_start)(int)tdo_attack_value(use, "start", TDO_START_NONE),
         .spread = tdo_attack_value(use, "spread", 0),
         .best = tdo_attack_value(use, "keep", use->row->returns) != 0,
-        .early = tdo_attack_value(use, "early", 0) != 0,
-        .vary = tdo_attack_value(use, "vary", 0) != 0};
+        .early = tdo_attack_value(use, "early", 0) != 0};
 }
 
 tdo_err tdo_ascent_check(const struct tdo_attack_use *use, const tdo_target *t)
@@ -71,19 +70,6 @@ tdo_err tdo_ascent_check(const struct tdo_attack_use *use, const tdo_target *t)
 }
 
 /* ---- starts ----------------------------------------------------------------------------------------- */
-
-static void fill_eps(struct ascent *c)
-{
-    for (int64_t i = 0; i < c->s->count; i++) {
-        c->eps[i] = c->use->threat.eps;
-        if (c->a->vary) {
-            float u[4];
-            const int levels = (int)(255 * c->use->threat.eps + 0.5);
-            tdo_attack_uniforms(c->use, EPS_LAYER, c->s->id[i], 0, 4, u);
-            c->eps[i] = (1 + (int)((double)u[0] * (levels > 0 ? levels : 1))) / 255.0;
-        }
-    }
-}
 
 /* A random perturbation d [P] (room for P + 4): L-inf uniform in the cube, L2 of uniform direction
  * and uniform length. */
@@ -247,13 +233,13 @@ static tdo_err run_once(struct ascent *c, int restart)
 
 static tdo_err look_at_clean(struct ascent *c)
 {
-    const int K = c->classes;
+    const enum tdo_aim aim = c->a->kl ? TDO_AIM_TRUE : c->a->aim; /* of kl: a distribution */
     struct tdo_answer answer;
     if (!tdo_aim_looks(c->a->aim) && !c->a->kl) {
         return TDO_OK;
     }
     TDO_TRY(tdo_target_logits(c->t, c->s, c->s->x, &answer));
-    memcpy(c->clean, answer.logits, (size_t)(c->s->count * K) * sizeof *c->clean);
+    tdo_aim_scores(c->t, aim, c->s->count, &answer, c->clean);
     return TDO_OK;
 }
 
@@ -308,8 +294,8 @@ static tdo_err make(struct ascent *c)
     for (int64_t i = 0; i < n; i++) {
         c->most[i] = -HUGE_VAL;
         c->out[i] = c->s->done[i];
+        c->eps[i] = tdo_attack_eps(c->use, c->s->id[i]);
     }
-    fill_eps(c);
     return TDO_OK;
 }
 

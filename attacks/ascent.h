@@ -29,7 +29,6 @@ struct tdo_ascent {
     bool best, early; /* early: leave a sample alone as soon as it is where it should be */
     bool all;         /* where that means: for each member of an ensemble */
     bool looks;       /* ask about the last point too, though nothing is kept of it */
-    bool vary;        /* each sample has its own eps: whole grey levels, 1/255 to eps */
 };
 
 /* From the options that the row has; those that it has not stay neutral. */

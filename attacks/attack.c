@@ -144,6 +144,70 @@ tdo_err tdo_attack_read(const tdo_config *c, const char *key, int registry, uint
     return TDO_OK;
 }
 
+/* ---- the eps of a sample -------------------------------------------------------------------------- */
+
+enum { EPS_LAYER = 14 }; /* its stream, beside those of the attack itself */
+
+/* eps_from and eps_grid, which `vary` makes one grey level. */
+static double range_of(const struct tdo_attack_use *use, const char *key)
+{
+    const double given = tdo_attack_value(use, key, 0);
+    const bool vary = tdo_attack_value(use, "vary", 0) != 0;
+    return vary && tdo_attack_value(use, "eps_from", 0) <= 0 ? 1.0 / 255 : given;
+}
+
+/* The multiples of eps_grid within the range: first[0] to first[1], none where that is less. */
+static void grid_range(const struct tdo_attack_use *use, double eps, double range[2])
+{
+    const double grid = range_of(use, "eps_grid");
+    range[0] = ceil(range_of(use, "eps_from") / grid - 1e-6);
+    range[1] = floor(eps / grid + 1e-6);
+}
+
+double tdo_attack_eps(const struct tdo_attack_use *use, uint64_t id)
+{
+    const double from = range_of(use, "eps_from"), eps = use->threat.eps;
+    const double grid = range_of(use, "eps_grid");
+    double range[2] = {0, 0};
+    float u[4];
+    if (from <= 0 || from >= eps) {
+        return eps;
+    }
+    tdo_attack_uniforms(use, EPS_LAYER, id, 0, 4, u);
+    if (grid <= 0) {
+        return from + (double)u[0] * (eps - from);
+    }
+    grid_range(use, eps, range);
+    const double levels = fmax(range[1] - range[0] + 1, 1);
+    return fmin(grid * (range[0] + floor((double)u[0] * levels)), eps);
+}
+
+/* Can an eps be drawn up to this one? */
+static tdo_err check_range(const struct tdo_attack_use *use, double eps)
+{
+    const double from = range_of(use, "eps_from");
+    const double grid = range_of(use, "eps_grid");
+    double range[2] = {0, 0};
+    if (from > eps) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "%s.eps_from = %g: no more than eps = %g expected",
+                        use->key, from, eps);
+    }
+    if (grid > 0 && from <= 0) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "%s.eps_grid = %g is for eps that are drawn: eps_from expected, too",
+                        use->key, grid);
+    }
+    if (grid > 0) {
+        grid_range(use, eps, range);
+    }
+    return range[0] <= range[1]
+               ? TDO_OK
+               : TDO_FAIL(TDO_ERR_CONFIG,
+                          "%s.eps_grid = %g: no multiple of it lies between eps_from = %g and "
+                          "eps = %g",
+                          use->key, grid, from, eps);
+}
+
 /* ---- use ------------------------------------------------------------------------------------------- */
 
 /* The farthest that a perturbation can be, inside the box. */
@@ -171,6 +235,7 @@ tdo_err tdo_attack_check(const struct tdo_attack_use *use, const tdo_target *t)
     TDO_TRY(tdo_aim_check(use, t));
     const struct tdo_attack_list *eps = tdo_attack_list(use, "eps");
     for (int i = 0; eps && i < eps->count; i++) {
+        TDO_TRY(check_range(use, eps->of[i]));
         if (use->threat.boxed && eps->of[i] > most * (1 + 1e-6)) {
             return TDO_FAIL(TDO_ERR_CONFIG,
                             "%s.eps = %g leaves the box: no image is further than %.9g in %s "
@@ -206,21 +271,29 @@ bool tdo_attack_all_done(const struct tdo_samples *s)
     return true;
 }
 
-/* The folder that a file lies in, else the file: what people call a run by. */
+/* Where the last component of a path of n characters begins. */
+static size_t last_part(const char *path, size_t n)
+{
+    while (n > 0 && path[n - 1] != '/') {
+        n--;
+    }
+    return n;
+}
+
+/* What people call a run by: a directory's own name; of a file (its name has a dot) that of the
+ * folder that it lies in, if it says one. */
 static struct tdo_text folder_of(const char *path, size_t n)
 {
     struct tdo_text t;
-    size_t end = n;
-    while (end > 0 && path[end - 1] != '/') {
-        end--;
+    while (n > 1 && path[n - 1] == '/') {
+        n--;
     }
-    end = end > 0 ? end - 1 : n; /* without a folder: the whole name */
-    size_t first = end;
-    while (first > 0 && path[first - 1] != '/') {
-        first--;
+    size_t first = last_part(path, n);
+    if (first > 1 && memchr(path + first, '.', n - first)) {
+        n = first - 1;
+        first = last_part(path, n);
     }
-    snprintf(t.s, sizeof t.s, "%.*s", (int)(end - first < 100 ? end - first : 100),
-             path + first);
+    snprintf(t.s, sizeof t.s, "%.*s", (int)(n - first < 100 ? n - first : 100), path + first);
     return t;
 }
 
@@ -232,7 +305,10 @@ struct tdo_text tdo_attack_title(const struct tdo_attack_use *use)
         n += snprintf(t.s + n, sizeof t.s - (size_t)n, " %s",
                       tdo_threat_norm_name(use->threat.norm));
     }
-    if (use->row->ball) {
+    if (use->row->ball && range_of(use, "eps_from") > 0) {
+        n += snprintf(t.s + n, sizeof t.s - (size_t)n, " %.6g to %.6g",
+                      range_of(use, "eps_from"), use->threat.eps);
+    } else if (use->row->ball) {
         n += snprintf(t.s + n, sizeof t.s - (size_t)n, " %.6g", use->threat.eps);
     }
     if (tdo_attack_has(use, "c") && tdo_attack_value(use, "search", 1) <= 0) {

@@ -77,6 +77,10 @@ bool tdo_attack_has(const struct tdo_attack_use *use, const char *key);
 const struct tdo_attack_list *tdo_attack_list(const struct tdo_attack_use *use,
                                               const char *key);
 
+/* The eps of sample `id`: threat.eps, or with eps_from (ifgsm: vary) a number between that and
+ * threat.eps, uniform, keyed by sample; of eps_grid a multiple. HUGE_VAL without a ball. */
+double tdo_attack_eps(const struct tdo_attack_use *use, uint64_t id);
+
 /* Can this attack run on this target? Errors: TDO_ERR_CONFIG naming key and remedy. */
 TDO_MUST tdo_err tdo_attack_check(const struct tdo_attack_use *use, const tdo_target *t);
 
@@ -88,7 +92,8 @@ TDO_MUST tdo_err tdo_attack_run(const struct tdo_attack_use *use, tdo_target *t,
 /* Is none of the samples to be asked about any more? */
 bool tdo_attack_all_done(const struct tdo_samples *s);
 
-/* "pgd linf 0.3", "cw l2 c 0.1 to class 3", "transfer of RUN", "fgsm linf 0.1 on RUN", for people. */
+/* For people: "pgd linf 0.3", "pgd linf 0.1 to 0.3", "cw l2 c 0.1 to class 3", "transfer of RUN",
+ * "fgsm linf 0.1 on RUN". */
 struct tdo_text tdo_attack_title(const struct tdo_attack_use *use);
 
 /* n uniforms in [0,1), n normals: draw number `draw` of sample `id`, for the attack's own use.
@@ -126,6 +131,11 @@ void tdo_attack_normals(const struct tdo_attack_use *use, int layer, uint64_t id
         .key = "eps", .type = TDO_OPTION_REALS, .min = 0, .max = 1e6, .value = (usual),        \
         .unit = "in units", .help = "radius of the ball; several make an attack each"          \
     }
+#define TDO_ATTACK_RANGE                                                                       \
+    TDO_ATTACK_REAL("eps_from", 0, 1e6, "0", "in units",                                       \
+                    "each image draws its eps from here to eps; 0: all have eps"),             \
+        TDO_ATTACK_REAL("eps_grid", 0, 1e6, "0", "in units",                                   \
+                        "with eps_from: multiples of this alone, as 1/255; 0: any number")
 #define TDO_ATTACK_SPACE(box)                                                                  \
     TDO_ATTACK_CHOICE(                                                                         \
         "units", "pixel|input", "pixel",                                                       \

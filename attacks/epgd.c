@@ -11,6 +11,7 @@
 static const struct tdo_option options[] = {
     TDO_ATTACK_NORM("linf|l2", "linf"),
     TDO_ATTACK_EPS("8/255"),
+    TDO_ATTACK_RANGE,
     TDO_ATTACK_SPACE("pixel"),
     TDO_ATTACK_INT("steps", 1, 1000000, "7", "steps", "gradient steps"),
     TDO_ATTACK_REAL("step", 0, 1e6, "0", "in units", "length of a step; 0: eps / 4"),

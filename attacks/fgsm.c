@@ -14,6 +14,7 @@
 static const struct tdo_option options[] = {
     TDO_ATTACK_NORM("linf|l2", "linf"),
     TDO_ATTACK_EPS("0.1"),
+    TDO_ATTACK_RANGE,
     TDO_ATTACK_SPACE("pixel"),
     TDO_ATTACK_LABEL_ONE("true"),
     TDO_ATTACK_BOOL("minimal", "false",
@@ -55,9 +56,10 @@ static tdo_err search(const struct tdo_attack_use *use, tdo_target *t, struct td
     const double step = tdo_attack_value(use, "eps_step", 0.05);
     const int steps = (int)ceil(use->threat.eps / step - 1e-9);
     for (int k = 1; k <= steps; k++) {
-        const double eps = k < steps ? k * step : use->threat.eps;
         for (int64_t i = 0; i < s->count; i++) {
             if (!s->done[i]) {
+                const double most = tdo_attack_eps(use, s->id[i]);
+                const double eps = k < (int)ceil(most / step - 1e-9) ? k * step : most;
                 place(use, t, eps, s->x + i * P, gradient + i * P, s->found + i * P);
             }
         }

@@ -6,7 +6,7 @@
  *               a member of the ensemble is not fooled; `decay` has one number for each rung, or one
  *
  * With `models` it is crafted on their mean logits, with weight `auxiliary` on the loss of their
- * auxiliary heads; with `vary` each image draws its eps in whole grey levels up to eps.
+ * auxiliary heads; the class to leave is the likeliest by the sum of their probabilities.
  * Source: Kurakin et al. 2017, section 2.2; Dong et al. 2018; Liao et al. 2018, section 4.1 and
  * appendix A. */
 #include <string.h>
@@ -16,6 +16,7 @@
 static const struct tdo_option options[] = {
     TDO_ATTACK_NORM("linf|l2", "linf"),
     TDO_ATTACK_EPS("16/255"),
+    TDO_ATTACK_RANGE,
     TDO_ATTACK_SPACE("pixel"),
     TDO_ATTACK_INT("steps", 1, 1000000, "4", "steps", "gradient steps"),
     TDO_ATTACK_REAL("step", 0, 1e6, "0", "in units",
@@ -38,7 +39,8 @@ static const struct tdo_option options[] = {
     TDO_ATTACK_LABEL("predicted"),
     TDO_ATTACK_TARGETS,
     TDO_ATTACK_LOSS("ce"),
-    TDO_ATTACK_BOOL("vary", "false", "each image draws its eps: 1/255, 2/255, ... up to eps"),
+    TDO_ATTACK_BOOL("vary", "false",
+                    "each image draws its eps: eps_from and eps_grid are 1/255"),
     TDO_ATTACK_DRAWS("1", "loss", "step"),
     TDO_ATTACK_SOURCE,
     {0}};

@@ -6,6 +6,7 @@
 static const struct tdo_option options[] = {
     TDO_ATTACK_NORM("linf|l2", "linf"),
     TDO_ATTACK_EPS("8/255"),
+    TDO_ATTACK_RANGE,
     TDO_ATTACK_SPACE("pixel"),
     TDO_ATTACK_STEPS("20", "0"),
     TDO_ATTACK_START("uniform"),

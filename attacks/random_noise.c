@@ -11,6 +11,7 @@
 static const struct tdo_option options[] = {
     TDO_ATTACK_NORM("linf|l2", "linf"),
     TDO_ATTACK_EPS("0.1"),
+    TDO_ATTACK_RANGE,
     TDO_ATTACK_SPACE("pixel"),
     TDO_ATTACK_CHOICE("law", "sign|gaussian", "sign", "signs of equal size, or normal numbers"),
     {0}};
@@ -24,18 +25,19 @@ static tdo_err run(const struct tdo_attack_use *use, tdo_target *t, struct tdo_s
     TDO_TRY(tdo_memory_new(P, &noise));
     for (int64_t i = 0; i < s->count; i++) {
         float *u = s->found + i * P;
+        const double eps = tdo_attack_eps(use, s->id[i]);
         tdo_attack_normals(use, 0, s->id[i], 0, P, noise);
         for (int64_t p = 0; p < P && !gaussian; p++) {
             noise[p] = noise[p] < 0 ? -1.0F : 1.0F;
         }
         if (gaussian && threat->norm == TDO_NORM_LINF) {
             for (int64_t p = 0; p < P; p++) {
-                u[p] += (float)threat->eps * noise[p];
+                u[p] += (float)eps * noise[p];
             }
         } else {
-            tdo_threat_climb(threat->norm, threat->eps, noise, P, u);
+            tdo_threat_climb(threat->norm, eps, noise, P, u);
         }
-        tdo_threat_project(threat->norm, threat->eps, tdo_target_box(t), s->x + i * P, u);
+        tdo_threat_project(threat->norm, eps, tdo_target_box(t), s->x + i * P, u);
     }
     tdo_memory_free(&noise);
     return TDO_OK;

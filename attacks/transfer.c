@@ -11,7 +11,9 @@ static const struct tdo_option options[] = {
      .type = TDO_OPTION_TEXT,
      .value = "",
      .help = "adversarial.h5 of another run of the job attack"},
-    TDO_ATTACK_INT("row", 0, 65535, "0", NULL, "which attack of that file, from 0"),
+    TDO_ATTACK_INT("row", 0, 65535, "0", NULL,
+                   "which attack of that file, from 0; attacks that parted the images among "
+                   "them count as one"),
     {0}};
 
 static tdo_err check(const struct tdo_attack_use *use, const tdo_target *t)

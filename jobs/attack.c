@@ -1,7 +1,7 @@
 /* testudo attack: a list of attacks on a network, images handed out to all ranks.
  *
- * Each attack of the list runs over all images, once for each eps that it names, and what it finds
- * is judged by the target with noise that it has not seen (jobs/attack/judge.h). Writes outcomes.tsv,
+ * Each attack of the list runs over all images, or over its share of them (jobs/attack/shares.h), once
+ * for each eps that it names, and what it finds is judged by the target with noise that it has not seen (jobs/attack/judge.h). Writes outcomes.tsv,
  * attack.json and adversarial.h5, prints what became of accuracy. With craft.eps_ref each attack's
  * eps is bisected until accuracy falls to that.
  * Source of eps_ref: Yan et al. 2018, section 4.1. */
@@ -25,6 +25,20 @@ static bool wants_eps_ref(const struct tdo_attacking *a, int row)
     return a->accuracy > 0 && a->use[row].row->ball && tdo_attack_list(&a->use[row], "eps");
 }
 
+/* Its eps_ref is a number of all images, in a ball of one size. */
+static tdo_err check_row(const struct tdo_attacking *a, int row)
+{
+    const struct tdo_attack_use *use = &a->use[row];
+    const bool ranged =
+        tdo_attack_value(use, "eps_from", 0) > 0 || tdo_attack_value(use, "vary", 0) != 0;
+    if (wants_eps_ref(a, row) && (ranged || a->share[row] < 1)) {
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "craft.eps_ref: %s.%s expected: it is the eps of all images", use->key,
+                        ranged ? "eps_from = 0" : "share = 1");
+    }
+    return TDO_OK;
+}
+
 static tdo_err read_rows(const tdo_config *k, struct tdo_attacking *a)
 {
     const uint32_t seed = (uint32_t)tdo_config_int(k, "run.seed");
@@ -37,11 +51,16 @@ static tdo_err read_rows(const tdo_config *k, struct tdo_attacking *a)
                         a->rows, TDO_ATTACK_MAX);
     }
     TDO_TRY(tdo_memory_new(a->rows, &a->use));
+    TDO_TRY(tdo_memory_new(a->rows, &a->share));
+    TDO_TRY(tdo_memory_new(a->rows, &a->sources));
     for (int i = 0; i < a->rows; i++) {
         char key[32];
         snprintf(key, sizeof key, "attack.%d", i);
         TDO_TRY(
             tdo_attack_read(k, key, tdo_config_row_index(k, "attack", i), seed, i, &a->use[i]));
+        snprintf(key, sizeof key, "attack.%d.share", i);
+        a->share[i] = tdo_config_real(k, key);
+        TDO_TRY(check_row(a, i));
         wanted = wanted || wants_eps_ref(a, i);
     }
     if (a->accuracy > 0 && !wanted) {
@@ -80,6 +99,8 @@ static tdo_err make_room(struct tdo_attacking *a)
         a->eps_ref[i] = -1;
     }
     TDO_TRY(tdo_memory_new(n, &a->clean));
+    TDO_TRY(tdo_memory_new(n, &a->pick));
+    TDO_TRY(tdo_memory_new(n, &a->marks));
     TDO_TRY(tdo_memory_new((a->most + 1) * n, &a->recorded));
     return tdo_outcomes_new(a->most, n, &a->outcomes);
 }
@@ -128,7 +149,11 @@ static tdo_err open_all(struct tdo_job_context *x, struct tdo_attacking *a)
 static tdo_err attack_at(struct tdo_attacking *a, struct tdo_attack_row *row, int number,
                          double eps, double share)
 {
-    a->pass[a->passes] = (struct tdo_attack_pass){.row = number, .eps = eps, .share = share};
+    a->pass[a->passes] =
+        (struct tdo_attack_pass){.row = number,
+                                 .eps = eps,
+                                 .share = share,
+                                 .part = tdo_shares_next(&a->shares, a->share[number])};
     return tdo_attack_pass_run(a, row);
 }
 
@@ -182,10 +207,20 @@ static tdo_err attack_row(struct tdo_attacking *a, struct tdo_attack_row *row, i
     return TDO_OK;
 }
 
+/* About how many images all passes take, the clean ones included. */
+static int64_t expected(const struct tdo_attacking *a)
+{
+    double passes = 1;
+    for (int i = 0; i < a->rows; i++) {
+        passes += passes_of(a, i) * a->share[i];
+    }
+    return (int64_t)(passes * (double)a->images.count + 0.5);
+}
+
 static tdo_err attack_all(struct tdo_attacking *a)
 {
     struct tdo_attack_row row = {.number = -1};
-    const int64_t total = (a->most + 1) * a->images.count;
+    const int64_t total = expected(a);
     tdo_progress_start(&a->progress, "attack", "images", total, a->recalled);
     tdo_err err = tdo_attack_judge_clean(a);
     for (int i = 0; err == TDO_OK && i < a->rows; i++) {
@@ -236,10 +271,17 @@ static void close_all(struct tdo_attacking *a)
     tdo_network_free(&a->net);
     tdo_dataset_free(&a->data);
     tdo_outcomes_free(&a->outcomes);
+    for (int i = 0; a->sources && i < a->rows; i++) {
+        tdo_memory_free(&a->sources[i]);
+    }
+    tdo_memory_free(&a->sources);
+    tdo_memory_free(&a->share);
     tdo_memory_free(&a->use);
     tdo_memory_free(&a->pass);
     tdo_memory_free(&a->eps_ref);
     tdo_memory_free(&a->clean);
+    tdo_memory_free(&a->pick);
+    tdo_memory_free(&a->marks);
     tdo_memory_free(&a->recorded);
     tdo_run_free(&a->run);
 }

@@ -17,6 +17,7 @@ static const struct part {
     [TDO_EVALUATE_TRANSFER] = {"transfer.tsv", tdo_evaluate_transfer},
     [TDO_EVALUATE_DISTANCE] = {"distance.tsv", tdo_evaluate_distance},
     [TDO_EVALUATE_SENSITIVITY] = {"sensitivity.tsv", tdo_evaluate_sensitivity},
+    [TDO_EVALUATE_SET] = {"denoising.tsv", tdo_evaluate_set},
     [TDO_EVALUATE_REGIONS] = {"regions.tsv", tdo_evaluate_regions},
 };
 
@@ -41,6 +42,7 @@ static const char *choose_parts(struct tdo_evaluating *e)
         [TDO_EVALUATE_TRANSFER] = tdo_config_text(k, "evaluate.runs")[0],
         [TDO_EVALUATE_DISTANCE] = tdo_config_bool(k, "evaluate.distance"),
         [TDO_EVALUATE_SENSITIVITY] = tdo_config_bool(k, "evaluate.sensitivity"),
+        [TDO_EVALUATE_SET] = tdo_config_text(k, "evaluate.set")[0],
         [TDO_EVALUATE_REGIONS] = tdo_config_int(k, "evaluate.regions") > 0,
     };
     for (int p = 0; p < TDO_EVALUATE_PARTS; p++) {

@@ -27,12 +27,17 @@ static void list_defenses(void)
     }
 }
 
+/* With the options that they have in the list `attack`. */
 static void list_attacks(void)
 {
+    const struct tdo_option_list *list = tdo_job_schema.lists;
+    while (strcmp(list->key, "attack") != 0) {
+        list++;
+    }
     for (int i = 0; tdo_attack_table[i]; i++) {
         const struct tdo_attack *a = tdo_attack_table[i];
         print_row(a->name, a->help, a->cite);
-        tdo_option_print_rows(stdout, a->options, "    ");
+        tdo_option_print_rows(stdout, list->options(i), "    ");
     }
 }
 

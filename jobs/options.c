@@ -54,6 +54,32 @@ static const struct tdo_option options[] = {
 #include "jobs/options.def"
     {0}};
 
+/* A row of the list `attack` has one more option than the attack itself: which images it takes is the
+ * business of the list. */
+static const struct tdo_option *listed_attack(int i)
+{
+    enum { MOST = 48 };
+    static struct tdo_option rows[MOST][TDO_ATTACK_VALUES + 2];
+    const struct tdo_option *from = tdo_attack_options(i);
+    struct tdo_option *to = rows[i];
+    int n = 0;
+    TDO_ASSERT(i < MOST);
+    for (; from[n].key; n++) {
+        TDO_ASSERT(n < TDO_ATTACK_VALUES);
+        to[n] = from[n];
+    }
+    to[n] = (struct tdo_option){
+        .key = "share",
+        .type = TDO_OPTION_REAL,
+        .min = 1e-6,
+        .max = 1,
+        .value = "1",
+        .unit = "of the images",
+        .help = "which images: drawn by image, so that attacks whose shares add up to 1 part "
+                "them among themselves"};
+    return to;
+}
+
 static const struct tdo_option_list lists[] = {
     {.key = "defense",
      .help = "defenses, applied in list order (testudo list defenses)",
@@ -69,7 +95,7 @@ static const struct tdo_option_list lists[] = {
      .help = "attacks, one after the other (testudo list attacks)",
      .jobs = TDO_JOB_attack,
      .name = tdo_attack_name,
-     .options = tdo_attack_options},
+     .options = listed_attack},
     {0}};
 
 const struct tdo_schema tdo_job_schema = {.options = options, .lists = lists};

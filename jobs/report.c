@@ -146,6 +146,7 @@ static tdo_err begin(struct reporting *p)
     TDO_TRY(tdo_report_votes(r));
     TDO_TRY(tdo_report_regions(r));
     TDO_TRY(tdo_report_attacks(r));
+    TDO_TRY(tdo_report_denoising(r));
     TDO_TRY(tdo_report_certified(r));
     TDO_TRY(tdo_report_series(r));
     return tdo_report_training(r);
@@ -196,6 +197,9 @@ static tdo_err report(struct tdo_job_context *x)
     err = tdo_comm_agree(x->comm, root ? begin(p) : TDO_OK);
     if (err == TDO_OK) {
         err = tdo_report_images(&p->report, x->comm);
+    }
+    if (err == TDO_OK) {
+        err = tdo_report_samples(&p->report, x->comm);
     }
     if (root) {
         err = finish(p, err);

@@ -8,7 +8,8 @@
  *     /val/x ...   optional                     /test/x ...  as /train, without mean
  *
  * A stored set, what an attack made of the images of one split, says so by an attribute `stored`
- * (int32, 1). It has that split alone, without mean, and its floats may lie outside of 0..1.
+ * (int32, 1). It has that split alone, without mean, and its floats may lie outside of 0..1; it may
+ * say where its images come from (origins.h).
  *
  * `hash` is the XXH64 (seed 0) of the hashes of blocks, in the order train, val, test; a block is
  * 64 rows of a split (the last one: what is left), and its hash the XXH64 of the bytes of their

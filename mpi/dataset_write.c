@@ -16,6 +16,7 @@
 
 #include "mpi/dataset.h"
 #include "mpi/mpi_impl.h"
+#include "mpi/origins.h"
 #include "nn/base/memory.h"
 
 /* Where things lie, in bytes from the start of the file; the root tells the others. */
@@ -33,9 +34,10 @@ struct tdo_dataset_writer {
     int fd;
     bool made, finished; /* root only */
     int64_t blocks, first_block[TDO_SPLITS];
-    uint64_t *hash;  /* [blocks], of those that this rank has written */
-    uint64_t *times; /* [blocks], how often it has */
-    uint64_t *sum;   /* [pixels] over its rows of train */
+    uint64_t *hash;                    /* [blocks], of those that this rank has written */
+    uint64_t *times;                   /* [blocks], how often it has */
+    uint64_t *sum;                     /* [pixels] over its rows of train */
+    const struct tdo_origins *origins; /* NULL: none are written */
 };
 
 static tdo_err refuse(const struct tdo_dataset_writer *w)
@@ -368,8 +370,8 @@ static tdo_err write_mean(struct tdo_dataset_writer *w)
     return err;
 }
 
-/* The hash of the blocks' hashes. */
-static tdo_err write_hash(struct tdo_dataset_writer *w)
+/* The hash of the blocks' hashes; origins. */
+static tdo_err write_rest(struct tdo_dataset_writer *w)
 {
     char text[17];
     uint64_t hash = XXH64(w->hash, (size_t)w->blocks * sizeof *w->hash, 0);
@@ -383,6 +385,9 @@ static tdo_err write_hash(struct tdo_dataset_writer *w)
         return refuse(w);
     }
     TDO_TRY(make_text(w, "hash", text));
+    if (w->origins) {
+        TDO_TRY(tdo_origins_put(w->file, w->part, &w->info, w->origins));
+    }
     return close_file(w);
 }
 
@@ -404,7 +409,7 @@ static tdo_err finish(struct tdo_dataset_writer *w)
 {
     TDO_TRY(check_complete(w));
     TDO_TRY(w->info.stored ? TDO_OK : write_mean(w));
-    TDO_TRY(write_hash(w));
+    TDO_TRY(write_rest(w));
     TDO_TRY(tdo_durable_sync(w->part));
     if (rename(w->part, w->path) != 0) {
         return TDO_FAIL(TDO_ERR_FILE, "cannot rename %s to %s: %s", w->part, w->path,
@@ -412,6 +417,11 @@ static tdo_err finish(struct tdo_dataset_writer *w)
     }
     w->finished = true;
     return sync_directory_of(w->path);
+}
+
+void tdo_origins_write(tdo_dataset_writer *w, const struct tdo_origins *o)
+{
+    w->origins = w->comm->rank == 0 ? o : NULL;
 }
 
 tdo_err tdo_dataset_finish(tdo_dataset_writer *w)

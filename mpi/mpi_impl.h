@@ -56,6 +56,16 @@ int tdo_durable_write(int fd, const void *data, int64_t bytes, int64_t offset);
 TDO_MUST tdo_err tdo_durable_sync(const char *path);
 TDO_MUST tdo_err tdo_durable_sync_directory(const char *dir);
 
+/* ---- origins of a stored set, origins.c ---- */
+
+struct tdo_dataset_info;
+struct tdo_origins;
+
+/* Into an open HDF5 file (a hid_t). Errors: TDO_ERR_FILE naming `path`. Ranks: root. */
+TDO_MUST tdo_err tdo_origins_put(int64_t file, const char *path,
+                                 const struct tdo_dataset_info *info,
+                                 const struct tdo_origins *o);
+
 /* ---- the ledger's format, ledger.c ---- */
 
 enum { TDO_LEDGER_VERSION = 1, TDO_LEDGER_MARK = 0x524f4454 }; /* "TDOR" */

@@ -1,6 +1,7 @@
-/* A pass: one attack at one eps over all images, handed out to the ranks. See attacking.h.
+/* A pass: one attack at one eps over the images that it takes, handed out to the ranks. See
+ * attacking.h.
  *
- *     lease of images -> batches -> attack on the row's target -> what was found, as it is stored
+ *     lease of those -> batches -> attack on the row's target -> what was found, as it is stored
  *                     -> judged by fresh draws -> a record of the ledger -> outcomes on all ranks */
 #include <math.h>
 #include <string.h>
@@ -9,7 +10,8 @@
 
 /* Room for a batch; arrays are [batch,P] or [batch]. */
 struct batch {
-    int64_t count, first;  /* images first, first + 1, ... */
+    int64_t count;
+    int64_t *image;        /* which */
     int64_t size;          /* P */
     unsigned char *bytes;  /* as in the data */
     float *clean, *pixels; /* clean, and found, in pixels */
@@ -32,6 +34,7 @@ int64_t tdo_attack_stored_bytes(const struct tdo_attacking *a)
 
 static void free_batch(struct batch *b)
 {
+    tdo_memory_free(&b->image);
     tdo_memory_free(&b->bytes);
     tdo_memory_free(&b->clean);
     tdo_memory_free(&b->pixels);
@@ -54,6 +57,7 @@ static tdo_err make_batch(const struct tdo_attacking *a, struct batch *b)
 {
     const int64_t n = a->batch, P = tdo_images_pixels(&a->images);
     *b = (struct batch){.size = P};
+    TDO_TRY(tdo_memory_new(n, &b->image));
     TDO_TRY(tdo_memory_new(n * tdo_images_row_bytes(&a->images), &b->bytes));
     TDO_TRY(tdo_memory_new(n * P, &b->clean));
     TDO_TRY(tdo_memory_new(n * P, &b->pixels));
@@ -84,13 +88,14 @@ static void to_pixels(const struct tdo_images *im, const void *bytes, int64_t n,
     }
 }
 
+/* Images first, first + 1, ... of those that the pass takes. */
 static tdo_err read_clean(const struct tdo_attacking *a, int64_t first, int64_t count,
                           struct batch *b)
 {
-    b->first = first;
     b->count = count;
     for (int64_t i = 0; i < count; i++) {
-        b->row[i] = tdo_images_row(&a->images, first + i);
+        b->image[i] = a->pick[first + i];
+        b->row[i] = tdo_images_row(&a->images, b->image[i]);
         b->id[i] = (uint64_t)b->row[i];
     }
     TDO_TRY(tdo_images_read(&a->images, b->row, count, b->bytes, b->label));
@@ -106,7 +111,7 @@ static tdo_err read_stored(const struct tdo_attacking *a, const struct tdo_attac
         return TDO_OK;
     }
     for (int64_t i = 0; i < b->count; i++) {
-        b->row[i] = which * a->images.count + b->first + i;
+        b->row[i] = which * a->images.count + b->image[i];
     }
     unsigned char *bytes = NULL;
     tdo_err err = TDO_OK;
@@ -143,10 +148,11 @@ static void round_to_levels(const float *clean, int64_t n, bool inward, float *p
 }
 
 /* As an 8-bit image: the nearest, or, if that leaves the ball, inward. */
-static void round_image(const struct tdo_attacking *a, const struct tdo_attack_pass *pass,
-                        const tdo_target *t, struct batch *b, int64_t i)
+static void round_image(const struct tdo_attack_use *use, const tdo_target *t, struct batch *b,
+                        int64_t i)
 {
-    const enum tdo_norm norm = a->use[pass->row].threat.norm;
+    const enum tdo_norm norm = use->threat.norm;
+    const double eps = tdo_attack_eps(use, b->id[i]);
     float *pixels = b->pixels + i * b->size, *u = b->found + i * b->size;
     float *rounded = b->stored; /* a replay has been read by now */
     for (int inward = 0; inward < 2; inward++) {
@@ -154,7 +160,7 @@ static void round_image(const struct tdo_attacking *a, const struct tdo_attack_p
         round_to_levels(b->clean + i * b->size, b->size, inward, pixels);
         tdo_target_from_pixels(t, pixels, 1, rounded);
         if (tdo_threat_norms(rounded, b->x + i * b->size, b->size).of[norm] <=
-            pass->eps * (1 + 1e-6)) {
+            eps * (1 + 1e-6)) {
             break;
         }
     }
@@ -163,7 +169,7 @@ static void round_image(const struct tdo_attacking *a, const struct tdo_attack_p
 
 /* b->found in units to b->pixels, as they are stored; b->found follows. Points that are no images
  * stay what they are. */
-static void settle(const struct tdo_attacking *a, const struct tdo_attack_pass *pass,
+static void settle(const struct tdo_attacking *a, const struct tdo_attack_use *use,
                    const tdo_target *t, struct batch *b)
 {
     if (tdo_target_is_behind(t)) {
@@ -171,7 +177,7 @@ static void settle(const struct tdo_attacking *a, const struct tdo_attack_pass *
     }
     tdo_target_to_pixels(t, b->found, b->count, b->pixels);
     for (int64_t i = 0; a->store == TDO_STORE_U8 && i < b->count; i++) {
-        round_image(a, pass, t, b, i);
+        round_image(use, t, b, i);
     }
 }
 
@@ -182,9 +188,9 @@ static struct tdo_outcome outcome_of(const struct tdo_attacking *a, const struct
         tdo_threat_norms(b->found + i * b->size, b->x + i * b->size, b->size);
     const struct tdo_norms x = tdo_threat_norms(b->x + i * b->size, NULL, b->size);
     const int32_t predict = b->verdict[i].predict, target = b->target[i];
-    return (struct tdo_outcome){.row = tdo_images_row(&a->images, b->first + i),
+    return (struct tdo_outcome){.row = tdo_images_row(&a->images, b->image[i]),
                                 .label = b->label[i],
-                                .clean = a->clean[b->first + i].predict,
+                                .clean = a->clean[b->image[i]].predict,
                                 .predict = predict,
                                 .target = target,
                                 .success =
@@ -220,7 +226,7 @@ static tdo_err finish_image(struct tdo_attacking *a, int number, const struct ba
     const int64_t head = (int64_t)sizeof *outcome;
     const int64_t image = number > 0 ? tdo_attack_stored_bytes(a) : 0;
     const struct tdo_ledger_record r = {.kind = TDO_LEDGER_OUTCOME,
-                                        .a = (uint64_t)(b->first + i),
+                                        .a = (uint64_t)b->image[i],
                                         .b = (uint64_t)number,
                                         .payload = b->payload,
                                         .bytes = head + image};
@@ -234,13 +240,18 @@ static tdo_err finish_image(struct tdo_attacking *a, int number, const struct ba
 
 /* ---- batches ---------------------------------------------------------------------------------------- */
 
+struct tdo_attack_use tdo_attack_pass_use(const struct tdo_attacking *a, int pass)
+{
+    struct tdo_attack_use use = a->use[a->pass[pass].row];
+    use.threat.eps = a->pass[pass].eps;
+    return use;
+}
+
 static tdo_err attack_batch(struct tdo_attacking *a, struct tdo_attack_row *row,
                             struct batch *b)
 {
     const int number = a->passes + 1;
-    const struct tdo_attack_pass *pass = &a->pass[a->passes];
-    struct tdo_attack_use use = a->use[pass->row];
-    use.threat.eps = pass->eps;
+    const struct tdo_attack_use use = tdo_attack_pass_use(a, a->passes);
     TDO_TRY(read_stored(a, &use, row, b));
     tdo_target_from_pixels(row->target, b->clean, b->count, b->x);
     struct tdo_samples s = {.count = b->count,
@@ -255,13 +266,13 @@ static tdo_err attack_batch(struct tdo_attacking *a, struct tdo_attack_row *row,
                             .queries = b->queries,
                             .gradients = b->gradients};
     TDO_TRY(tdo_attack_run(&use, row->target, &s));
-    settle(a, pass, row->target, b);
+    settle(a, &use, row->target, b);
     tdo_judge *judge = row->judge ? row->judge : a->judge;
     const float *points = row->judge ? b->found : b->pixels;
     TDO_TRY(tdo_judge_points(judge, b->count, points, b->id, b->label, 1, b->verdict));
     for (int64_t i = 0; i < b->count; i++) {
         const struct tdo_outcome o = outcome_of(a, b, i);
-        struct tdo_outcome *to = a->outcomes.of + a->passes * a->images.count + b->first + i;
+        struct tdo_outcome *to = a->outcomes.of + a->passes * a->images.count + b->image[i];
         TDO_TRY(finish_image(a, number, b, i, &o, to));
     }
     return TDO_OK;
@@ -272,7 +283,7 @@ static tdo_err judge_batch(struct tdo_attacking *a, struct tdo_attack_row *row, 
     (void)row;
     TDO_TRY(tdo_judge_points(a->judge, b->count, b->clean, b->id, b->label, 0, b->verdict));
     for (int64_t i = 0; i < b->count; i++) {
-        const struct tdo_outcome o = {.row = tdo_images_row(&a->images, b->first + i),
+        const struct tdo_outcome o = {.row = tdo_images_row(&a->images, b->image[i]),
                                       .label = b->label[i],
                                       .clean = b->verdict[i].predict,
                                       .predict = b->verdict[i].predict,
@@ -280,7 +291,7 @@ static tdo_err judge_batch(struct tdo_attacking *a, struct tdo_attack_row *row, 
                                       .success = b->verdict[i].predict != b->label[i],
                                       .wrong = b->verdict[i].wrong,
                                       .draws = b->verdict[i].draws};
-        TDO_TRY(finish_image(a, 0, b, i, &o, &a->clean[b->first + i]));
+        TDO_TRY(finish_image(a, 0, b, i, &o, &a->clean[b->image[i]]));
     }
     return TDO_OK;
 }
@@ -291,10 +302,10 @@ typedef tdo_err (*work_fn)(struct tdo_attacking *a, struct tdo_attack_row *row,
                            struct batch *b);
 
 static tdo_err run_lease(struct tdo_attacking *a, struct tdo_attack_row *row, work_fn work,
-                         struct batch *b, struct tdo_range images)
+                         struct batch *b, struct tdo_range picked)
 {
-    for (int64_t i = images.first; i < images.end; i += a->batch) {
-        const int64_t left = images.end - i;
+    for (int64_t i = picked.first; i < picked.end; i += a->batch) {
+        const int64_t left = picked.end - i;
         TDO_TRY(read_clean(a, i, left < a->batch ? left : a->batch, b));
         TDO_TRY(work(a, row, b));
         TDO_TRY(tdo_lease_poll(a->lease));
@@ -316,6 +327,22 @@ static tdo_err run_leases(struct tdo_attacking *a, struct tdo_attack_row *row, w
     }
 }
 
+/* a->pick: the images of pass `number`, and which of them are recorded. */
+static void pick_images(struct tdo_attacking *a, int number)
+{
+    const struct tdo_share *part = number > 0 ? &a->pass[number - 1].part : NULL;
+    const uint32_t seed = a->use[0].seed;
+    const bool *recorded = a->recorded + number * a->images.count;
+    a->picked = 0;
+    for (int64_t i = 0; i < a->images.count; i++) {
+        const uint64_t id = (uint64_t)tdo_images_row(&a->images, i);
+        if (!part || tdo_share_takes(part, tdo_share_place(seed, id))) {
+            a->marks[a->picked] = recorded[i];
+            a->pick[a->picked++] = i;
+        }
+    }
+}
+
 /* Outcomes meet as bit patterns, added to zeros: each is held by one rank. */
 static void share(struct tdo_attacking *a, struct tdo_outcome *outcomes)
 {
@@ -328,12 +355,16 @@ static tdo_err run_pass(struct tdo_attacking *a, struct tdo_attack_row *row, int
                         work_fn work, struct tdo_outcome *outcomes)
 {
     struct batch b = {0};
+    pick_images(a, number);
+    if (a->picked == 0) {
+        return TDO_OK;
+    }
     tdo_err err = make_batch(a, &b);
     if (err == TDO_OK) {
-        err = tdo_lease_new(a->run.comm, a->images.count, 1.0, &a->lease);
+        err = tdo_lease_new(a->run.comm, a->picked, 1.0, &a->lease);
     }
     if (err == TDO_OK) {
-        err = tdo_lease_skip_marked(a->lease, a->recorded + number * a->images.count);
+        err = tdo_lease_skip_marked(a->lease, a->marks);
     }
     err = tdo_comm_agree(a->run.comm, err);
     if (err == TDO_OK) {
@@ -348,7 +379,7 @@ static tdo_err run_pass(struct tdo_attacking *a, struct tdo_attack_row *row, int
     free_batch(&b);
     if (err == TDO_OK) {
         share(a, outcomes);
-        a->done += a->images.count;
+        a->done += a->picked;
         tdo_progress_show(&a->progress, a->done, NULL);
     }
     return err;
@@ -364,6 +395,14 @@ tdo_err tdo_attack_pass_run(struct tdo_attacking *a, struct tdo_attack_row *row)
     struct tdo_outcome *outcomes = a->outcomes.of + a->passes * a->images.count;
     TDO_TRY(tdo_attack_row_open(a, a->pass[a->passes].row, row));
     TDO_TRY(run_pass(a, row, a->passes + 1, attack_batch, outcomes));
+    for (int64_t i = 0; i < a->images.count; i++) {
+        if (!tdo_outcome_taken(&outcomes[i])) {
+            outcomes[i] = (struct tdo_outcome){.row = tdo_images_row(&a->images, i),
+                                               .label = a->clean[i].label,
+                                               .clean = a->clean[i].predict,
+                                               .target = -1};
+        }
+    }
     a->passes++;
     return TDO_OK;
 }

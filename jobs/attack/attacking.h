@@ -4,7 +4,9 @@
  *
  *     attack.c         the job: open, one pass after the other, write
  *     attack_rows.c    a row of the list made ready: the networks it crafts on, its stored set
- *     attack_pass.c    a pass: one attack at one eps over all images, handed out to the ranks
+ *     attack_pass.c    a pass: one attack at one eps over the images that it takes, handed out to
+ *                      the ranks
+ *     shares.h         which images those are
  *     attack_write.c   attack.json, adversarial.h5
  *
  * A pass is recorded image by image in a ledger in <run.dir>/attack: outcome, and what was found.
@@ -12,6 +14,7 @@
 #include "attacks/attack.h"
 #include "jobs/attack/ensemble.h"
 #include "jobs/attack/judge.h"
+#include "jobs/attack/shares.h"
 #include "jobs/images.h"
 #include "jobs/outcomes/outcomes.h"
 #include "jobs/run.h"
@@ -33,9 +36,10 @@ struct tdo_attack_row {
 };
 
 struct tdo_attack_pass {
-    int row;      /* of the list */
-    double eps;   /* HUGE_VAL: none */
-    double share; /* eps / eps_ref where eps_ref was looked for, else 0 */
+    int row;               /* of the list */
+    double eps;            /* HUGE_VAL: none */
+    double share;          /* eps / eps_ref where eps_ref was looked for, else 0 */
+    struct tdo_share part; /* of the images */
 };
 
 struct tdo_attacking {
@@ -48,6 +52,8 @@ struct tdo_attacking {
     struct tdo_ensemble here;
     tdo_judge *judge;
     struct tdo_attack_use *use; /* [rows] */
+    double *share;              /* [rows] of the images */
+    char **sources; /* [rows] what a row crafts on or replays, names and hashes, as JSON */
     int rows;
     int64_t batch;
     enum tdo_store store;
@@ -59,6 +65,9 @@ struct tdo_attacking {
     double *eps_ref;              /* [rows] -1: accuracy is above that everywhere */
     struct tdo_outcomes outcomes; /* [most] */
     struct tdo_outcome *clean;    /* [images] pass 0 */
+    struct tdo_shares shares;     /* of the passes so far */
+    int64_t picked, *pick;        /* [images] those of the pass that is under way, in order */
+    bool *marks;                  /* [images] of these, which are recorded; root */
 
     tdo_ledger *ledger;
     char ledger_dir[1024];
@@ -93,6 +102,9 @@ TDO_MUST tdo_err tdo_attack_pass_run(struct tdo_attacking *a, struct tdo_attack_
 TDO_MUST tdo_err tdo_attack_describe(struct tdo_attacking *a);
 /* adversarial.h5. Ranks: collective. */
 TDO_MUST tdo_err tdo_attack_store(struct tdo_attacking *a);
+
+/* The row in use at the eps of a pass, the largest of those that its images draw. */
+struct tdo_attack_use tdo_attack_pass_use(const struct tdo_attacking *a, int pass);
 
 /* Bytes of one stored image. */
 int64_t tdo_attack_stored_bytes(const struct tdo_attacking *a);

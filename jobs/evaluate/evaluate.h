@@ -7,6 +7,8 @@
  *                             transfer.tsv      outcomes of several directories side by side
  *     evaluate_distance.c     distance.tsv      adversarial images and the training set
  *     evaluate_sensitivity.c  sensitivity.tsv   gradients on clean images
+ *     evaluate_set.c          denoising.tsv     an adversarial set, layer by layer; what a denoiser
+ *                                               makes of it
  *     evaluate_regions.c      regions.tsv       classes over the plane, for images of two numbers
  *
  * A part that was asked for and has no table yet is done. So a directory in which a network was
@@ -23,6 +25,7 @@ enum tdo_evaluate_part {
     TDO_EVALUATE_TRANSFER,
     TDO_EVALUATE_DISTANCE,
     TDO_EVALUATE_SENSITIVITY,
+    TDO_EVALUATE_SET,
     TDO_EVALUATE_REGIONS,
     TDO_EVALUATE_PARTS
 };
@@ -47,6 +50,7 @@ TDO_MUST tdo_err tdo_evaluate_tables(struct tdo_evaluating *e);
 TDO_MUST tdo_err tdo_evaluate_transfer(struct tdo_evaluating *e);
 TDO_MUST tdo_err tdo_evaluate_distance(struct tdo_evaluating *e);
 TDO_MUST tdo_err tdo_evaluate_sensitivity(struct tdo_evaluating *e);
+TDO_MUST tdo_err tdo_evaluate_set(struct tdo_evaluating *e);
 TDO_MUST tdo_err tdo_evaluate_regions(struct tdo_evaluating *e);
 
 /* Is evaluate.json, which is there, about this network and these images? Errors: TDO_ERR_CONFIG

@@ -16,8 +16,10 @@
 /* The fooling images of all attacks, attack by attack. */
 struct fooling {
     int64_t count;
-    int64_t *at;     /* [count] attack * images + image: its row in adversarial.h5 */
+    int64_t *at;     /* [count] attack * images + image */
+    int64_t *place;  /* [count] its row in adversarial.h5 */
     double *squared; /* [count] to the nearest training image */
+    int64_t rows;    /* of adversarial.h5 */
 };
 
 /* Means of one attack. */
@@ -32,8 +34,11 @@ static tdo_err find_fooling(const struct tdo_outcomes *o, struct fooling *f)
 {
     const int64_t most = o->attacks * o->images;
     TDO_TRY(tdo_memory_new(most, &f->at));
+    TDO_TRY(tdo_memory_new(most, &f->place));
+    TDO_TRY(tdo_outcomes_places(o, f->place, &f->rows));
     for (int64_t k = 0; k < most; k++) {
-        if (o->of[k].predict != o->of[k].clean) {
+        if (tdo_outcome_taken(&o->of[k]) && o->of[k].predict != o->of[k].clean) {
+            f->place[f->count] = f->place[k];
             f->at[f->count++] = k;
         }
     }
@@ -82,10 +87,10 @@ static tdo_err attacked_images(const struct tdo_evaluating *e, struct tdo_images
                           e->run.dir, last, out->from, out->rows, name);
 }
 
-static tdo_err check_stored(const struct tdo_evaluating *e, const struct tdo_images *stored)
+static tdo_err check_stored(const struct tdo_evaluating *e, const struct fooling *f,
+                            const struct tdo_images *stored)
 {
-    const int64_t want = e->outcomes.attacks * e->outcomes.images;
-    return stored->rows == want
+    return stored->rows == f->rows
                ? TDO_OK
                : TDO_FAIL(TDO_ERR_FORMAT,
                           "%s: %" PRId64 " images, %d attacks on %" PRId64 " images expected",
@@ -150,7 +155,7 @@ static tdo_err write_rows(FILE *to, const struct tdo_outcomes *o, const struct s
     for (int a = 0; a < o->attacks; a++) {
         struct tdo_outcomes_attack attack;
         TDO_TRY(tdo_outcomes_attack(o, a, &attack));
-        fprintf(to, "%s\t%" PRId64 "\t%" PRId64, attack.title, o->images, of[a].fooled);
+        fprintf(to, "%s\t%" PRId64 "\t%" PRId64, attack.title, attack.taken, of[a].fooled);
         write_mean(to, of[a].fooled, of[a].distance);
         write_mean(to, of[a].ratios, of[a].ratio);
         fputc('\n', to);
@@ -199,12 +204,12 @@ static tdo_err measure(struct tdo_evaluating *e, const tdo_dataset *stored, stru
     const struct tdo_images train = tdo_images_split(e->data, TDO_SPLIT_TRAIN);
     struct tdo_images clean;
     struct tdo_progress progress;
-    TDO_TRY(tdo_comm_agree(comm, check_stored(e, &points)));
-    TDO_TRY(tdo_comm_agree(comm, attacked_images(e, &clean)));
     TDO_TRY(tdo_comm_agree(comm, find_fooling(&e->outcomes, f)));
+    TDO_TRY(tdo_comm_agree(comm, check_stored(e, f, &points)));
+    TDO_TRY(tdo_comm_agree(comm, attacked_images(e, &clean)));
     tdo_progress_start(&progress, "distance", "images", f->count, 0);
     TDO_TRY(
-        tdo_distance_nearest(comm, &train, &points, f->at, f->count, &progress, f->squared));
+        tdo_distance_nearest(comm, &train, &points, f->place, f->count, &progress, f->squared));
     tdo_progress_end(&progress, f->count, NULL);
     const bool root = tdo_comm_rank(comm) == 0;
     return tdo_comm_agree(comm, root ? write_results(e, f, &clean) : TDO_OK);
@@ -222,6 +227,7 @@ tdo_err tdo_evaluate_distance(struct tdo_evaluating *e)
 done:
     tdo_dataset_free(&stored);
     tdo_memory_free(&f.at);
+    tdo_memory_free(&f.place);
     tdo_memory_free(&f.squared);
     return err;
 }

@@ -2,7 +2,7 @@
  * that the accuracy under attacks that follow them says little. See robustness.h.
  *
  * Only what can be compared is: norm and units of both are the same, and the white-box attack may go
- * at least as far, in the smallest ball that is tried; of an attack without a ball counts what it
+ * at least as far, both on all images, in the smallest ball that is tried; of an attack without a ball counts what it
  * found within that distance.
  * Source: Athalye et al. 2018, section 3.1; Carlini et al. 2019, section 5. */
 #include <math.h>
@@ -48,7 +48,8 @@ static double farthest(const struct tdo_outcomes *o, int a, enum tdo_norm norm)
 {
     double most = 0;
     for (int64_t i = 0; i < o->images; i++) {
-        most = fmax(most, tdo_outcome_length(tdo_outcomes_at(o, a, i), norm));
+        const struct tdo_outcome *of = tdo_outcomes_at(o, a, i);
+        most = fmax(most, tdo_outcome_taken(of) ? tdo_outcome_length(of, norm) : 0);
     }
     return most;
 }
@@ -58,8 +59,8 @@ static bool comparable(const struct tdo_robustness *r, const struct means *m, in
                        enum tdo_norm norm, double room)
 {
     const struct tdo_outcomes_attack *w = &r->row[a].attack;
-    return m[a].box == WHITE && m[a].input == m[black].input && w->norm == norm &&
-           w->eps >= room * (1 - 1e-6);
+    return m[a].box == WHITE && !w->ranged && r->row[a].images == r->images &&
+           m[a].input == m[black].input && w->norm == norm && w->eps >= room * (1 - 1e-6);
 }
 
 /* The best white-box attack that went no less far than `black`, in out->white; -1: there is none. */
@@ -126,7 +127,7 @@ tdo_err tdo_robustness_masking(const struct tdo_outcomes *o, struct tdo_robustne
         m[a] = means_of(o, a, r->row[a].attack.name);
     }
     for (int a = 0; a < r->attacks; a++) {
-        if (m[a].box == BLACK) {
+        if (m[a].box == BLACK && r->row[a].images == r->images) {
             TDO_GOTO(add_mask(o, r, m, a));
         }
     }

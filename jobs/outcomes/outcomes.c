@@ -114,6 +114,7 @@ enum { MOST_ATTACKS = 1 << 14 };
 struct about {
     int64_t images, skip;
     int attacks, classes;
+    int64_t *taken; /* [attacks] */
 };
 
 static tdo_err about_int(const tdo_json *j, const char *path, const char *key, int64_t most,
@@ -180,6 +181,29 @@ static tdo_err read_eps(const char *path, const tdo_json *j, int a,
     return TDO_OK;
 }
 
+static tdo_err read_taken(const char *path, const tdo_json *about, const tdo_json *j, int a,
+                          struct tdo_outcomes_attack *out)
+{
+    int64_t images = 0;
+    double from = 0;
+    tdo_json *taken = NULL, *options = NULL;
+    (void)tdo_json_get_int(about, "images", &images);
+    out->taken = images;
+    if (tdo_json_get(j, "options", &options)) {
+        bool vary = false;
+        out->ranged = (tdo_json_get_real(options, "eps_from", &from) && from > 0) ||
+                      (tdo_json_get_bool(options, "vary", &vary) && vary);
+    }
+    tdo_json_free(&options);
+    const bool some = tdo_json_get(j, "taken", &taken);
+    tdo_json_free(&taken);
+    if (some &&
+        (!tdo_json_get_int(j, "taken", &out->taken) || out->taken < 0 || out->taken > images)) {
+        return attack_fail(path, a, "taken", "a whole number from 0 to that of the images");
+    }
+    return TDO_OK;
+}
+
 static tdo_err read_attack(const char *path, const tdo_json *about, int a,
                            struct tdo_outcomes_attack *out)
 {
@@ -197,6 +221,7 @@ static tdo_err read_attack(const char *path, const tdo_json *about, int a,
     } else {
         err = read_norm(path, j, a, out);
         err = err == TDO_OK ? read_eps(path, j, a, out) : err;
+        err = err == TDO_OK ? read_taken(path, about, j, a, out) : err;
     }
     tdo_json_free(&j);
     tdo_json_free(&list);
@@ -215,7 +240,7 @@ static bool same(const char *a, const char *b)
 }
 
 /* Every attack is described, and no two have one title. */
-static tdo_err check_attacks(const char *path, const tdo_json *j, int attacks)
+static tdo_err check_attacks(const char *path, const tdo_json *j, int attacks, int64_t *taken)
 {
     const char **title = NULL;
     struct tdo_outcomes_attack attack;
@@ -224,6 +249,7 @@ static tdo_err check_attacks(const char *path, const tdo_json *j, int attacks)
     for (int a = 0; a < attacks; a++) {
         TDO_GOTO(read_attack(path, j, a, &attack));
         title[a] = attack.title;
+        taken[a] = attack.taken;
         for (int b = 0; b < a; b++) {
             if (same(title[a], title[b])) {
                 TDO_GOTO(TDO_FAIL(TDO_ERR_FORMAT,
@@ -255,7 +281,8 @@ static tdo_err read_keys(const tdo_json *j, const char *path, struct about *out)
     }
     out->classes = (int)classes;
     out->attacks = (int)attacks;
-    return check_attacks(path, j, out->attacks);
+    TDO_TRY(tdo_memory_new(out->attacks, &out->taken));
+    return check_attacks(path, j, out->attacks, out->taken);
 }
 
 static tdo_err read_about(const tdo_json *j, const char *path, struct about *out)
@@ -291,6 +318,11 @@ double tdo_outcome_length(const struct tdo_outcome *o, enum tdo_norm norm)
     return norm == TDO_NORM_L0 ? o->l0 : norm == TDO_NORM_L2 ? o->l2 : o->linf;
 }
 
+bool tdo_outcome_taken(const struct tdo_outcome *o)
+{
+    return o->draws > 0;
+}
+
 bool tdo_outcome_clean(const struct tdo_outcome *o)
 {
     return o->clean == o->label;
@@ -304,6 +336,33 @@ bool tdo_outcome_right(const struct tdo_outcome *o)
 struct tdo_outcome *tdo_outcomes_at(const struct tdo_outcomes *o, int a, int64_t i)
 {
     return &o->of[a * o->images + i];
+}
+
+tdo_err tdo_outcomes_places(const struct tdo_outcomes *o, int64_t *place, int64_t *rows)
+{
+    int64_t *next = NULL; /* [attacks] the place that comes next, of each layer */
+    TDO_TRY(tdo_memory_new(o->attacks + 1, &next));
+    for (int64_t i = 0; i < o->images; i++) {
+        int layer = 0;
+        for (int a = 0; a < o->attacks; a++) {
+            next[layer + 1] += tdo_outcome_taken(tdo_outcomes_at(o, a, i));
+            layer += tdo_outcome_taken(tdo_outcomes_at(o, a, i));
+        }
+    }
+    for (int layer = 1; layer <= o->attacks; layer++) {
+        next[layer] += next[layer - 1]; /* where the next one begins */
+    }
+    *rows = next[o->attacks];
+    for (int64_t i = 0; i < o->images; i++) {
+        int layer = 0;
+        for (int a = 0; a < o->attacks; a++) {
+            const bool taken = tdo_outcome_taken(tdo_outcomes_at(o, a, i));
+            place[a * o->images + i] = taken ? next[layer]++ : -1;
+            layer += taken;
+        }
+    }
+    tdo_memory_free(&next);
+    return TDO_OK;
 }
 
 /* ---- writing ------------------------------------------------------------------------------------- */
@@ -342,7 +401,7 @@ static tdo_err check_outcome(const struct tdo_outcomes *o, const struct about *a
 {
     const struct tdo_outcome *of = tdo_outcomes_at(o, a, i);
     char text[64];
-    for (int c = 0; c < COLUMNS; c++) {
+    for (int c = 0; tdo_outcome_taken(of) && c < COLUMNS; c++) {
         if (!fits(&columns[c], get(of, &columns[c]), about->classes)) {
             return TDO_FAIL(TDO_ERR_BUG, "%s: attack %d, image %" PRId64 ", %s: %s expected",
                             table_name, a, i, columns[c].name,
@@ -357,22 +416,37 @@ static tdo_err check_outcome(const struct tdo_outcomes *o, const struct about *a
     return TDO_OK;
 }
 
+static tdo_err check_attack(const struct tdo_outcomes *o, const struct about *about, int a)
+{
+    int64_t taken = 0;
+    for (int64_t i = 0; i < o->images; i++) {
+        TDO_TRY(check_outcome(o, about, a, i));
+        taken += tdo_outcome_taken(tdo_outcomes_at(o, a, i));
+    }
+    return taken == about->taken[a]
+               ? TDO_OK
+               : TDO_FAIL(TDO_ERR_BUG,
+                          "%s: attack %d took %" PRId64 " images, the table has %" PRId64,
+                          about_name, a, about->taken[a], taken);
+}
+
 static tdo_err check_all(const struct tdo_outcomes *o)
 {
-    struct about about;
-    TDO_TRY(read_about(o->about, about_name, &about));
+    struct about about = {0};
+    tdo_err err = TDO_OK;
+    TDO_GOTO(read_about(o->about, about_name, &about));
     if (about.images != o->images || about.attacks != o->attacks) {
-        return TDO_FAIL(TDO_ERR_BUG,
-                        "%s is about %d attacks on %" PRId64
-                        " images, the table %d on %" PRId64,
-                        about_name, about.attacks, about.images, o->attacks, o->images);
+        TDO_GOTO(TDO_FAIL(TDO_ERR_BUG,
+                          "%s is about %d attacks on %" PRId64
+                          " images, the table %d on %" PRId64,
+                          about_name, about.attacks, about.images, o->attacks, o->images));
     }
     for (int a = 0; a < o->attacks; a++) {
-        for (int64_t i = 0; i < o->images; i++) {
-            TDO_TRY(check_outcome(o, &about, a, i));
-        }
+        TDO_GOTO(check_attack(o, &about, a));
     }
-    return TDO_OK;
+done:
+    tdo_memory_free(&about.taken);
+    return err;
 }
 
 static tdo_err path_in(const char *dir, const char *name, char *text, size_t size)
@@ -404,7 +478,9 @@ static tdo_err write_table(const struct tdo_outcomes *o, const char *path)
     write_header(to);
     for (int a = 0; a < o->attacks; a++) {
         for (int64_t i = 0; i < o->images; i++) {
-            write_line(to, a, tdo_outcomes_at(o, a, i));
+            if (tdo_outcome_taken(tdo_outcomes_at(o, a, i))) {
+                write_line(to, a, tdo_outcomes_at(o, a, i));
+            }
         }
     }
     tdo_err err = fclose(to) == 0 ? tdo_file_write(path, text, (int64_t)size)
@@ -562,11 +638,17 @@ static tdo_err read_line(struct reader *r, int a, int64_t i)
         return TDO_FAIL(TDO_ERR_FORMAT, "%s: line %" PRId64 ": %d wrong of %d draws", r->path,
                         r->line, o->wrong, o->draws);
     }
-    const int32_t label = tdo_outcomes_at(r->out, 0, i)->label;
-    if (o->label != label) {
-        return TDO_FAIL(TDO_ERR_FORMAT,
-                        "%s: line %" PRId64 ": label %d, but %d for the same image in attack 0",
-                        r->path, r->line, o->label, label);
+    for (int b = 0; b < a; b++) {
+        const struct tdo_outcome *before = tdo_outcomes_at(r->out, b, i);
+        if (!tdo_outcome_taken(before)) {
+            continue;
+        }
+        return o->label == before->label
+                   ? TDO_OK
+                   : TDO_FAIL(TDO_ERR_FORMAT,
+                              "%s: line %" PRId64
+                              ": label %d, but %d for the same image in attack %d",
+                              r->path, r->line, o->label, before->label, b);
     }
     return TDO_OK;
 }
@@ -588,23 +670,85 @@ static tdo_err read_header(struct reader *r)
     return TDO_OK;
 }
 
-static tdo_err read_lines(struct reader *r)
+/* Is the next line that of attack a and image i? */
+static bool is_next(struct reader *r, int a, int64_t i)
 {
-    const int64_t most = (r->end - r->at) / SHORTEST_LINE; /* lines that the file can hold */
-    TDO_TRY(read_header(r));
-    if (r->about.images > most / r->about.attacks) {
+    const uint64_t want[2] = {(uint64_t)a, (uint64_t)(i * r->about.skip)};
+    const char *at = r->at;
+    bool same = true;
+    for (int k = 0; same && k < 2; k++) {
+        char text[64];
+        bool negative = false;
+        uint64_t n = 0;
+        same = next_field(r, '\t', text) && parse_whole(text, INT64_MAX, &negative, &n) &&
+               n == want[k];
+    }
+    r->at = at;
+    return same;
+}
+
+/* The lines of one attack. Where as many images are left as it took, each must have its line. */
+static tdo_err read_attack_lines(struct reader *r, int a)
+{
+    int64_t left = r->about.taken[a];
+    for (int64_t i = 0; i < r->about.images; i++) {
+        if (left == r->about.images - i || (left > 0 && is_next(r, a, i))) {
+            TDO_TRY(read_line(r, a, i));
+            left--;
+        }
+    }
+    return TDO_OK;
+}
+
+/* What other attacks say of images that one did not take. */
+static void fill_absent(struct tdo_outcomes *o, int64_t skip)
+{
+    for (int64_t i = 0; i < o->images; i++) {
+        struct tdo_outcome like = {.row = i * skip, .label = -1, .clean = -2, .target = -1};
+        for (int a = o->attacks - 1; a >= 0; a--) {
+            const struct tdo_outcome *of = tdo_outcomes_at(o, a, i);
+            if (tdo_outcome_taken(of)) {
+                like.label = of->label;
+                like.clean = of->clean;
+            }
+        }
+        for (int a = 0; a < o->attacks; a++) {
+            if (!tdo_outcome_taken(tdo_outcomes_at(o, a, i))) {
+                *tdo_outcomes_at(o, a, i) = like;
+            }
+        }
+    }
+}
+
+/* Can a file of so many lines be all of it? A small share of many images makes few lines, but no
+ * table is as empty as that. */
+static tdo_err check_length(const struct reader *r, int64_t most)
+{
+    enum { EMPTIEST = 4096, FEW = 1024 };
+    int64_t lines = 0;
+    for (int a = 0; a < r->about.attacks; a++) {
+        lines += r->about.taken[a];
+    }
+    if (lines > most || r->about.images / EMPTIEST > (lines + FEW) / r->about.attacks) {
         return TDO_FAIL(TDO_ERR_FORMAT,
                         "%s: too short for %d attacks on %" PRId64 " images (%s)", r->path,
                         r->about.attacks, r->about.images, about_name);
     }
+    return TDO_OK;
+}
+
+static tdo_err read_lines(struct reader *r)
+{
+    const int64_t most = (r->end - r->at) / SHORTEST_LINE; /* lines that the file can hold */
+    TDO_TRY(read_header(r));
+    TDO_TRY(check_length(r, most));
     TDO_TRY(tdo_memory_new(r->about.attacks * r->about.images, &r->out->of));
     r->out->attacks = r->about.attacks;
     r->out->images = r->about.images;
     for (int a = 0; a < r->about.attacks; a++) {
-        for (int64_t i = 0; i < r->about.images; i++) {
-            TDO_TRY(read_line(r, a, i));
-        }
+        TDO_TRY(read_attack_lines(r, a));
     }
+    fill_absent(r->out, r->about.skip);
     if (r->at != r->end) {
         return TDO_FAIL(TDO_ERR_FORMAT,
                         "%s: line %" PRId64 ": no more than %d attacks on %" PRId64
@@ -636,6 +780,7 @@ tdo_err tdo_outcomes_read(const char *dir, struct tdo_outcomes *out)
     r.end = text + bytes;
     err = read_lines(&r);
 done:
+    tdo_memory_free(&r.about.taken);
     tdo_memory_free(&text);
     return err;
 }

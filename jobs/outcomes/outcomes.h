@@ -3,13 +3,18 @@
 /* Outcomes: what each attack did to each image. `attack` writes them, `evaluate` and `report` make
  * tables and pictures of them.
  *
- *   outcomes.tsv   one line for each attack and image, sorted by attack, then by image:
+ *   outcomes.tsv   one line for each attack and image that it took, sorted by attack, then by image:
  *                  attack idx label clean predict target success l0 l2 linf x2 xinf queries
  *                  gradients wrong draws; attack is its number, from 0
  *   attack.json    what they belong to: { "model", "network", "precision", "data", "split", "skip",
  *                  "images", "classes", "attacks": [ { "name", "title", "norm", "eps", ... } ] },
  *                  one object an attack with all of its options, in the order of their numbers;
- *                  no eps, or null: no ball; titles differ; idx of image i is i * skip
+ *                  no eps, or null: no ball; titles differ; idx of image i is i * skip;
+ *                  "taken": how many images an attack took, where that is not all of them
+ *
+ * An image that an attack did not take (attack.N.share) has no line: it counts neither for nor against
+ * that attack. In memory its outcome has draws = 0, and row, label and clean as with other attacks
+ * (label -1 where no attack took it).
  *
  * Both have the same bytes for any number of ranks. Reals are written with nine digits; files that
  * are read and written again are the same. */
@@ -32,6 +37,8 @@ struct tdo_outcome {
     uint64_t queries, gradients; /* model runs spent on it, forward and backward */
 };
 
+/* Did the attack take the image? What follows is for those. */
+bool tdo_outcome_taken(const struct tdo_outcome *o);
 /* Of one outcome: the perturbation in a norm; right as it was; right under the attack. */
 double tdo_outcome_length(const struct tdo_outcome *o, enum tdo_norm norm);
 bool tdo_outcome_clean(const struct tdo_outcome *o);
@@ -52,7 +59,9 @@ void tdo_outcomes_free(struct tdo_outcomes *o);
 struct tdo_outcomes_attack {
     const char *name, *title;
     enum tdo_norm norm; /* TDO_NORMS: none, as that of `clean` */
-    double eps;         /* HUGE_VAL: no ball */
+    double eps;         /* HUGE_VAL: no ball; where eps are drawn, the largest */
+    bool ranged;        /* are they drawn, by image? */
+    int64_t taken;      /* images */
 };
 
 /* Errors: TDO_ERR_FORMAT naming attack.json, the attack and its key. */
@@ -61,6 +70,14 @@ TDO_MUST tdo_err tdo_outcomes_attack(const struct tdo_outcomes *o, int a,
 
 /* Outcome of attack a on image i. */
 struct tdo_outcome *tdo_outcomes_at(const struct tdo_outcomes *o, int a, int64_t i);
+
+/* Where adversarial.h5 has what attack a made of image i: place[a * images + i], -1 for what was not
+ * taken. The set lies layer by layer: layer m holds, image by image, what the m-th attack that took the
+ * image made of it. So a layer that is full has all images in their order, once; attacks whose shares
+ * add up to 1 make one layer. Shapes: place [attacks, images]; *rows: of the set.
+ * Errors: TDO_ERR_MEMORY. */
+TDO_MUST tdo_err tdo_outcomes_places(const struct tdo_outcomes *o, int64_t *place,
+                                     int64_t *rows);
 
 /* Write both files into a directory, outcomes.tsv last: it says that the attacks are done.
  * Errors: TDO_ERR_FILE; TDO_ERR_BUG for outcomes that could not be read again. */

@@ -35,14 +35,14 @@ static struct tdo_robustness_length measure(double *v, int64_t n)
     return (struct tdo_robustness_length){sum / (double)n, (v[(n - 1) / 2] + v[n / 2]) / 2};
 }
 
-static void measure_lengths(const struct tdo_outcome *o, double *room,
+static void measure_lengths(const struct tdo_outcome *o, int64_t images, double *room,
                             struct tdo_robustness_row *row)
 {
     for (int k = 0; k < TDO_NORMS; k++) {
         for (int hit = 0; hit < 2; hit++) {
             int64_t n = 0;
-            for (int64_t i = 0; i < row->images; i++) {
-                if (!hit || o[i].success) {
+            for (int64_t i = 0; i < images; i++) {
+                if (tdo_outcome_taken(&o[i]) && (!hit || o[i].success)) {
                     room[n++] = tdo_outcome_length(&o[i], (enum tdo_norm)k);
                 }
             }
@@ -72,11 +72,15 @@ static double mean_of(const struct mean *m, double of_nothing)
     return m->n > 0 ? m->sum / (double)m->n : of_nothing;
 }
 
-static void measure_ratios(const struct tdo_outcome *o, struct tdo_robustness_row *row)
+static void measure_ratios(const struct tdo_outcome *o, int64_t images,
+                           struct tdo_robustness_row *row)
 {
     struct mean all = {0}, own = {0}, l2 = {0};
     double squares = 0;
-    for (int64_t i = 0; i < row->images; i++) {
+    for (int64_t i = 0; i < images; i++) {
+        if (!tdo_outcome_taken(&o[i])) {
+            continue;
+        }
         squares += o[i].l2 * o[i].l2;
         add_ratio(&all, o[i].l2, o[i].x2);
         if (o[i].predict != o[i].clean) {
@@ -96,16 +100,22 @@ static void measure_ratios(const struct tdo_outcome *o, struct tdo_robustness_ro
 
 /* ---- random targets ------------------------------------------------------------------------------- */
 
-static tdo_err measure_draws(const struct tdo_outcome *o, struct tdo_robustness_row *row)
+static tdo_err measure_draws(const struct tdo_outcome *o, int64_t images,
+                             struct tdo_robustness_row *row)
 {
     int64_t right = 0, draws = 0;
+    int32_t first = 0;
     bool even = true;
-    for (int64_t i = 0; i < row->images; i++) {
+    for (int64_t i = 0; i < images; i++) {
+        if (!tdo_outcome_taken(&o[i])) {
+            continue;
+        }
+        first = first > 0 ? first : o[i].draws;
         right += o[i].draws - o[i].wrong;
         draws += o[i].draws;
         row->expected += 1 - (double)o[i].wrong / o[i].draws;
         row->random |= o[i].draws > 1;
-        even &= o[i].draws == o[0].draws;
+        even &= o[i].draws == first;
     }
     row->expected /= (double)row->images;
     row->lower = row->upper = nothing;
@@ -117,10 +127,14 @@ static tdo_err measure_draws(const struct tdo_outcome *o, struct tdo_robustness_
 
 /* ---- rows ----------------------------------------------------------------------------------------- */
 
-static void count(const struct tdo_outcome *o, struct tdo_robustness_row *row)
+static void count(const struct tdo_outcome *o, int64_t images, struct tdo_robustness_row *row)
 {
     double queries = 0, gradients = 0;
-    for (int64_t i = 0; i < row->images; i++) {
+    for (int64_t i = 0; i < images; i++) {
+        if (!tdo_outcome_taken(&o[i])) {
+            continue;
+        }
+        row->images++;
         row->clean += tdo_outcome_clean(&o[i]);
         row->right += tdo_outcome_right(&o[i]);
         row->success += o[i].success;
@@ -129,8 +143,8 @@ static void count(const struct tdo_outcome *o, struct tdo_robustness_row *row)
         queries += (double)o[i].queries;
         gradients += (double)o[i].gradients;
     }
-    row->queries = queries / (double)row->images;
-    row->gradients = gradients / (double)row->images;
+    row->queries = row->images > 0 ? queries / (double)row->images : 0;
+    row->gradients = row->images > 0 ? gradients / (double)row->images : 0;
 }
 
 static tdo_err make_rows(const struct tdo_outcomes *o, struct tdo_robustness *r)
@@ -141,12 +155,11 @@ static tdo_err make_rows(const struct tdo_outcomes *o, struct tdo_robustness *r)
     for (int a = 0; a < o->attacks; a++) {
         const struct tdo_outcome *of = tdo_outcomes_at(o, a, 0);
         struct tdo_robustness_row *row = &r->row[a];
-        row->images = o->images;
         TDO_GOTO(tdo_outcomes_attack(o, a, &row->attack));
-        count(of, row);
-        TDO_GOTO(measure_draws(of, row));
-        measure_lengths(of, room, row);
-        measure_ratios(of, row);
+        count(of, o->images, row);
+        TDO_GOTO(measure_draws(of, o->images, row));
+        measure_lengths(of, o->images, room, row);
+        measure_ratios(of, o->images, row);
     }
 done:
     tdo_memory_free(&room);
@@ -158,13 +171,17 @@ done:
 static void find_worst(const struct tdo_outcomes *o, struct tdo_robustness *r)
 {
     for (int64_t i = 0; i < o->images; i++) {
-        bool clean = true, right = true;
+        bool any = false, clean = true, right = true;
         for (int a = 0; a < o->attacks; a++) {
-            clean &= tdo_outcome_clean(tdo_outcomes_at(o, a, i));
-            right &= tdo_outcome_right(tdo_outcomes_at(o, a, i));
+            const struct tdo_outcome *of = tdo_outcomes_at(o, a, i);
+            const bool taken = tdo_outcome_taken(of);
+            any |= taken;
+            clean &= !taken || tdo_outcome_clean(of);
+            right &= !taken || tdo_outcome_right(of);
         }
-        r->clean += clean;
-        r->worst += clean && right;
+        r->images += any;
+        r->clean += any && clean;
+        r->worst += any && clean && right;
     }
 }
 
@@ -176,7 +193,6 @@ tdo_err tdo_robustness_new(const struct tdo_outcomes *o, struct tdo_robustness *
     tdo_err err = TDO_OK;
     *out = NULL;
     TDO_TRY(tdo_memory_new(1, &r));
-    r->images = o->images;
     TDO_GOTO(tdo_memory_new(o->attacks, &r->row));
     r->attacks = o->attacks;
     TDO_GOTO(make_rows(o, r));

@@ -8,6 +8,9 @@
  *     fooled                   predict != clean: the attack changed the prediction
  *     right in the worst case  right clean, and under every attack of the list
  *
+ * An image that an attack did not take counts neither for nor against it: numbers of an attack are
+ * over the images that it took, those of the worst case over images that any took.
+ *
  * Distances are in the units of the threat model; sums are made in double, in the order of the
  * images, so they have one value. What is not defined (the mean of no image) is NaN, and `-` in
  * tables. Images of norm 0 are left out of ratios. */
@@ -22,7 +25,7 @@ struct tdo_robustness_length {
 
 struct tdo_robustness_row {
     struct tdo_outcomes_attack attack; /* texts borrowed from the outcomes */
-    int64_t images, clean, right;      /* right clean, right under the attack */
+    int64_t images, clean, right;      /* that it took; right clean, right under the attack */
     int64_t success, turned;           /* of these, how many were right clean */
     int64_t fooled;
     bool random;         /* has any image more than one draw? */
@@ -40,7 +43,7 @@ struct tdo_robustness_row {
 /* Accuracy over eps, in one norm. */
 struct tdo_robustness_point {
     double eps;
-    int64_t right;
+    int64_t right, images;
     int attack; /* whose outcomes these are; -1: of several, or of the clean images at eps 0 */
 };
 
@@ -65,7 +68,7 @@ struct tdo_robustness_mask {
 };
 
 struct tdo_robustness {
-    int64_t images;
+    int64_t images;       /* that any attack took */
     int64_t clean, worst; /* right clean in every attack's eyes; right in the worst case */
     int attacks, curves;
     struct tdo_robustness_row *row;     /* [attacks] */

@@ -8,7 +8,7 @@
 
 /* ---- who stands ---------------------------------------------------------------------------------- */
 
-/* Is image i still right within eps, in the eyes of attack a? */
+/* Is image i, which attack a took, still right within eps in its eyes? */
 static bool stands(const struct tdo_outcomes *o, const struct tdo_robustness_row *row, int a,
                    int64_t i, enum tdo_norm norm, double eps)
 {
@@ -17,7 +17,8 @@ static bool stands(const struct tdo_outcomes *o, const struct tdo_robustness_row
     if (row->attack.norm == norm && length > row->attack.eps) {
         length = row->attack.eps; /* by the rounding of f32 */
     }
-    return tdo_outcome_clean(of) && (tdo_outcome_right(of) || length > eps);
+    return tdo_outcome_taken(of) && tdo_outcome_clean(of) &&
+           (tdo_outcome_right(of) || length > eps);
 }
 
 tdo_err tdo_robustness_within(const struct tdo_outcomes *o, int a, enum tdo_norm norm,
@@ -98,7 +99,7 @@ static double longest(const struct tdo_outcomes *o, int a, enum tdo_norm norm)
     double most = 0;
     for (int64_t i = 0; i < o->images; i++) {
         const struct tdo_outcome *of = tdo_outcomes_at(o, a, i);
-        if (tdo_outcome_clean(of) && !tdo_outcome_right(of)) {
+        if (tdo_outcome_taken(of) && tdo_outcome_clean(of) && !tdo_outcome_right(of)) {
             most = fmax(most, tdo_outcome_length(of, norm));
         }
     }
@@ -126,10 +127,10 @@ static tdo_err make_grid(const struct tdo_outcomes *o, const struct tdo_robustne
 
 /* ---- curves --------------------------------------------------------------------------------------- */
 
-static tdo_err add_point(struct tdo_robustness_curve *c, double eps, int64_t right, int attack)
+static tdo_err add_point(struct tdo_robustness_curve *c, struct tdo_robustness_point point)
 {
     TDO_TRY(tdo_memory_grow(c->points, c->points + 1, &c->at));
-    c->at[c->points++] = (struct tdo_robustness_point){eps, right, attack};
+    c->at[c->points++] = point;
     return TDO_OK;
 }
 
@@ -149,7 +150,7 @@ static tdo_err new_curve(struct tdo_robustness *r, enum tdo_robustness_kind kind
 /* What differs between attacks of one family. */
 static void forget_eps(tdo_json *attack)
 {
-    static const char *const varies[] = {"title", "eps", "step", "share_of_eps_ref"};
+    static const char *const varies[] = {"title", "eps", "step", "share_of_eps_ref", "taken"};
     tdo_json *options = NULL;
     for (size_t k = 0; k < sizeof varies / sizeof *varies; k++) {
         tdo_json_remove(attack, varies[k]);
@@ -217,33 +218,40 @@ static tdo_err ball_curve(struct tdo_robustness *r, char *const *family, int a)
         }
     }
     TDO_TRY(new_curve(r, TDO_ROBUSTNESS_BALL, first->norm, first, &c));
-    TDO_TRY(add_point(c, 0, r->row[a].clean, -1));
+    TDO_TRY(
+        add_point(c, (struct tdo_robustness_point){0, r->row[a].clean, r->row[a].images, -1}));
     for (int b = a; b < r->attacks; b++) {
         if (family[b] && strcmp(family[a], family[b]) == 0) {
-            TDO_TRY(add_point(c, r->row[b].attack.eps, r->row[b].right, b));
+            TDO_TRY(add_point(c, (struct tdo_robustness_point){r->row[b].attack.eps,
+                                                               r->row[b].right,
+                                                               r->row[b].images, b}));
         }
     }
     tidy_points(c);
     return TDO_OK;
 }
 
-/* Images that stand within eps against attacks first .. last, as far as they are of this norm. */
-static int64_t standing(const struct tdo_outcomes *o, const struct tdo_robustness *r,
-                        const int range[2], enum tdo_norm norm, double eps)
+/* Of the images that attacks first .. last took, as far as they are of this norm: how many, and how
+ * many stand within eps. */
+static struct tdo_robustness_point standing(const struct tdo_outcomes *o,
+                                            const struct tdo_robustness *r, const int range[2],
+                                            enum tdo_norm norm, double eps)
 {
-    int64_t right = 0;
+    struct tdo_robustness_point p = {.eps = eps};
     for (int64_t i = 0; i < o->images; i++) {
-        bool stand = true;
+        bool any = false, stand = true;
         for (int a = range[0]; stand && a <= range[1]; a++) {
             const struct tdo_outcome *of = tdo_outcomes_at(o, a, i);
-            if (r->row[a].attack.norm == norm) {
+            if (r->row[a].attack.norm == norm && tdo_outcome_taken(of)) {
+                any = true;
                 stand =
                     eps > 0 ? stands(o, &r->row[a], a, i, norm, eps) : tdo_outcome_clean(of);
             }
         }
-        right += stand;
+        p.images += any;
+        p.right += any && stand;
     }
-    return right;
+    return p;
 }
 
 static tdo_err grid_curve(const struct tdo_outcomes *o, struct tdo_robustness *r,
@@ -254,8 +262,9 @@ static tdo_err grid_curve(const struct tdo_outcomes *o, struct tdo_robustness *r
     TDO_TRY(new_curve(r, a < 0 ? TDO_ROBUSTNESS_WORST : TDO_ROBUSTNESS_MINIMAL, norm,
                       a < 0 ? NULL : &r->row[a].attack, &c));
     for (int64_t k = 0; k < g->n; k++) {
-        TDO_TRY(add_point(c, g->eps[k], standing(o, r, range, norm, g->eps[k]),
-                          g->eps[k] > 0 ? a : -1));
+        struct tdo_robustness_point p = standing(o, r, range, norm, g->eps[k]);
+        p.attack = p.eps > 0 ? a : -1;
+        TDO_TRY(add_point(c, p));
     }
     return TDO_OK;
 }

@@ -109,7 +109,7 @@ void tdo_robustness_write_curves(FILE *to, const struct tdo_robustness *r)
             const struct tdo_robustness_point *p = &c->at[i];
             fprintf(to, "%d\t%s\t%s\t%s", k, kinds[c->kind], c->name, norm_name(c->norm));
             field(to, p->eps);
-            share(to, p->right, r->images);
+            share(to, p->right, p->images);
             fprintf(to, "\t%s\n", p->attack < 0 ? "-" : r->row[p->attack].attack.title);
         }
     }

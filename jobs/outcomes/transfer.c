@@ -61,10 +61,12 @@ static tdo_err fill_transfer(const struct tdo_outcomes *o, struct tdo_transfer *
         for (int a = 0; a < o[k].attacks; a++) {
             struct tdo_outcomes_attack attack;
             TDO_TRY(tdo_outcomes_attack(&o[k], a, &attack));
-            int64_t *right = &t->right[(int64_t)title_row(t, attack.title) * t->runs + k];
-            *right = 0;
+            const int64_t at = (int64_t)title_row(t, attack.title) * t->runs + k;
+            t->right[at] = t->taken[at] = 0;
             for (int64_t i = 0; i < o[k].images; i++) {
-                *right += predicts(tdo_outcomes_at(&o[k], a, i));
+                const struct tdo_outcome *of = tdo_outcomes_at(&o[k], a, i);
+                t->taken[at] += tdo_outcome_taken(of);
+                t->right[at] += tdo_outcome_taken(of) && predicts(of);
             }
         }
     }
@@ -83,13 +85,10 @@ tdo_err tdo_transfer_new(const struct tdo_outcomes *o, const char *const *name, 
         most += o[k].attacks;
     }
     TDO_TRY(tdo_memory_new(1, &t));
-    t->images = o[0].images;
     t->runs = runs;
     TDO_GOTO(tdo_memory_new(most, &t->title));
     TDO_GOTO(tdo_memory_new(most * runs, &t->right));
-    for (int64_t i = 0; i < most * runs; i++) {
-        t->right[i] = -1;
-    }
+    TDO_GOTO(tdo_memory_new(most * runs, &t->taken));
     TDO_GOTO(fill_transfer(o, t));
     *out = t;
     t = NULL;
@@ -103,6 +102,7 @@ void tdo_transfer_free(struct tdo_transfer **t)
     if (*t) {
         tdo_memory_free(&(*t)->title);
         tdo_memory_free(&(*t)->right);
+        tdo_memory_free(&(*t)->taken);
         tdo_memory_free(t);
     }
 }
@@ -117,11 +117,11 @@ void tdo_transfer_write(FILE *to, const struct tdo_transfer *t, const char *cons
     for (int a = 0; a < t->attacks; a++) {
         fprintf(to, "%s", t->title[a]);
         for (int k = 0; k < t->runs; k++) {
-            const int64_t right = t->right[(int64_t)a * t->runs + k];
-            if (right < 0) {
+            const int64_t at = (int64_t)a * t->runs + k;
+            if (t->taken[at] == 0) {
                 fprintf(to, "\t-");
             } else {
-                fprintf(to, "\t%.4f", 100 * (double)right / (double)t->images);
+                fprintf(to, "\t%.4f", 100 * (double)t->right[at] / (double)t->taken[at]);
             }
         }
         fputc('\n', to);
@@ -144,11 +144,12 @@ void tdo_transfer_print(FILE *to, const struct tdo_transfer *t, const char *cons
         fprintf(to, "%-*s", width, t->title[a]);
         for (int k = 0; k < t->runs; k++) {
             const int column = strlen(name[k]) > 9 ? (int)strlen(name[k]) : 9;
-            const int64_t right = t->right[(int64_t)a * t->runs + k];
-            if (right < 0) {
+            const int64_t at = (int64_t)a * t->runs + k;
+            if (t->taken[at] == 0) {
                 fprintf(to, "  %*s", column, "-");
             } else {
-                fprintf(to, "  %*.2f", column, 100 * (double)right / (double)t->images);
+                fprintf(to, "  %*.2f", column,
+                        100 * (double)t->right[at] / (double)t->taken[at]);
             }
         }
         fputc('\n', to);

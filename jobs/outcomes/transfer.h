@@ -8,10 +8,10 @@
 #include "jobs/outcomes/outcomes.h"
 
 struct tdo_transfer {
-    int64_t images;
     int attacks, runs;
     const char **title; /* [attacks] all titles, in the order in which they come; borrowed */
-    int64_t *right;     /* [attacks][runs]; -1: the run does not have this attack */
+    int64_t *right;     /* [attacks][runs] of the images that the attack took, */
+    int64_t *taken;     /* so many; 0: the run does not have this attack */
 };
 
 /* Errors: TDO_ERR_CONFIG naming two runs whose images are not the same (data, split, skip or number

@@ -263,7 +263,7 @@ static void add_label(struct matrix *m, int first, const char *label)
         const int a = find_label(m->run[k], label);
         const struct tdo_robustness *b = m->run[k]->robustness;
         tdo_table_percent(m->table, a < 0 ? 0 : (double)b->row[a].right,
-                          a < 0 ? 0 : (double)b->images);
+                          a < 0 ? 0 : (double)b->row[a].images);
     }
 }
 
@@ -338,7 +338,12 @@ static void name_source(const struct tdo_report *r, const char *from, int64_t ro
     }
     const struct tdo_results *run = run_of(r, from, dir);
     const int length = (int)(dir - base);
-    if (run && row >= 0 && row < run->outcomes.attacks) {
+    bool whole =
+        run && row >= 0 && row < run->outcomes.attacks; /* else it is a layer of several */
+    for (int a = 0; whole && a <= row; a++) {
+        whole = run->robustness->row[a].images == run->outcomes.images;
+    }
+    if (whole) {
         snprintf(label, 192, "%s, made for %.*s", run->robustness->row[row].attack.title,
                  length, from + base);
     } else {

@@ -20,7 +20,8 @@ static const char *const norm_text[TDO_NORMS] = {"L0", "L2", "L∞"};
 struct line {
     int run;
     const struct tdo_robustness_curve *curve;
-    double *limit; /* [images] sorted, of a staircase; NULL of a ball */
+    int64_t images; /* that its attacks took */
+    double *limit;  /* [images] sorted, of a staircase; NULL of a ball */
     char label[1200];
 };
 
@@ -55,16 +56,22 @@ static tdo_err take_limits(const struct tdo_results *run, struct line *l)
     const bool worst = l->curve->kind == TDO_ROBUSTNESS_WORST;
     TDO_TRY(tdo_memory_new(o->images, &l->limit));
     for (int64_t i = 0; i < o->images; i++) {
-        l->limit[i] = (double)INFINITY;
+        double limit = (double)INFINITY;
+        bool any = false;
         for (int a = 0; a < o->attacks; a++) {
             const struct tdo_robustness_row *row = &run->robustness->row[a];
             if (row->attack.norm == l->curve->norm &&
+                tdo_outcome_taken(tdo_outcomes_at(o, a, i)) &&
                 (worst || strcmp(row->attack.title, l->curve->title) == 0)) {
-                l->limit[i] = fmin(l->limit[i], limit_of(o, row, a, i, l->curve->norm));
+                limit = fmin(limit, limit_of(o, row, a, i, l->curve->norm));
+                any = true;
             }
         }
+        if (any) {
+            l->limit[l->images++] = limit;
+        }
     }
-    tdo_curve_sort(l->limit, o->images);
+    tdo_curve_sort(l->limit, l->images);
     return TDO_OK;
 }
 
@@ -106,8 +113,7 @@ static tdo_err add_line(struct lines *all, int run, const struct tdo_robustness_
     }
     TDO_TRY(take_limits(&all->report->run[run], l));
     if (c->kind == TDO_ROBUSTNESS_MINIMAL) {
-        const int64_t images = all->report->run[run].outcomes.images;
-        all->reach = fmax(all->reach, tdo_curve_quantile(l->limit, images, 0.98));
+        all->reach = fmax(all->reach, tdo_curve_quantile(l->limit, l->images, 0.98));
     }
     return TDO_OK;
 }
@@ -202,17 +208,16 @@ static int choose_eps(const struct lines *all, double eps[TDO_REPORT_GRID])
     return n;
 }
 
-static void add_cell(tdo_table *t, const struct lines *all, const struct line *l, double eps)
+static void add_cell(tdo_table *t, const struct line *l, double eps)
 {
-    const int64_t images = all->report->run[l->run].outcomes.images;
     if (l->limit) {
-        tdo_table_percent(t, (double)tdo_curve_stand(l->limit, images, eps, false),
-                          (double)images);
+        tdo_table_percent(t, (double)tdo_curve_stand(l->limit, l->images, eps, false),
+                          (double)l->images);
         return;
     }
     for (int k = 0; k < l->curve->points; k++) {
         if (l->curve->at[k].eps == eps) {
-            tdo_table_percent(t, (double)l->curve->at[k].right, (double)images);
+            tdo_table_percent(t, (double)l->curve->at[k].right, (double)l->curve->at[k].images);
             return;
         }
     }
@@ -232,7 +237,7 @@ static tdo_err write_table(struct lines *all, const char *name)
     for (int64_t k = 0; k < all->count; k++) {
         tdo_table_cell(t, "%s", all->of[k].label);
         for (int i = 0; i < n; i++) {
-            add_cell(t, all, &all->of[k], eps[i]);
+            add_cell(t, &all->of[k], eps[i]);
         }
     }
     tdo_err err = tdo_report_table(all->report, t, name);
@@ -245,7 +250,6 @@ static tdo_err write_table(struct lines *all, const char *name)
 /* The worst case between the eps of balls was not measured: it is drawn as they are. */
 static void add_balls(tdo_plot *p, const struct lines *all, const struct line *l)
 {
-    const int64_t images = all->report->run[l->run].outcomes.images;
     double eps[TDO_REPORT_GRID];
     int n = 0;
     for (int64_t i = 0; i < all->count; i++) {
@@ -255,15 +259,15 @@ static void add_balls(tdo_plot *p, const struct lines *all, const struct line *l
         }
     }
     for (int i = 0; i < n; i++) {
-        const int64_t stand = tdo_curve_stand(l->limit, images, eps[i], false);
-        tdo_plot_point(p, eps[i], 100 * (double)stand / (double)images);
+        const int64_t stand = tdo_curve_stand(l->limit, l->images, eps[i], false);
+        tdo_plot_point(p, eps[i], 100 * (double)stand / (double)l->images);
     }
 }
 
 static tdo_err add_steps(tdo_plot *p, const struct lines *all, const struct line *l)
 {
     struct tdo_curve curve = {0};
-    tdo_err err = tdo_curve_steps(l->limit, all->report->run[l->run].outcomes.images, &curve);
+    tdo_err err = tdo_curve_steps(l->limit, l->images, &curve);
     for (int64_t i = 0; err == TDO_OK && i < curve.points; i++) {
         tdo_plot_point(p, curve.x[i], 100 * curve.y[i]);
     }
@@ -297,7 +301,6 @@ static tdo_err add_series(tdo_plot *p, const struct lines *all, const struct lin
                                            : worst ? BLACK
                                                    : order,
                                            several && !worst ? order : 0, worst};
-    const double images = (double)all->report->run[l->run].outcomes.images;
     tdo_plot_series(p, &series);
     if (steps) {
         return add_steps(p, all, l);
@@ -307,7 +310,7 @@ static tdo_err add_series(tdo_plot *p, const struct lines *all, const struct lin
         return TDO_OK;
     }
     for (int k = 0; k < c->points; k++) {
-        tdo_plot_point(p, c->at[k].eps, 100 * (double)c->at[k].right / images);
+        tdo_plot_point(p, c->at[k].eps, 100 * (double)c->at[k].right / (double)c->at[k].images);
     }
     return TDO_OK;
 }

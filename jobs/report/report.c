@@ -1,6 +1,8 @@
 /* What sections share. See report.h. */
 #include "jobs/report/report.h"
 
+#include <string.h>
+
 #include "jobs/page.h"
 
 tdo_err tdo_report_table(struct tdo_report *r, const tdo_table *t, const char *name)
@@ -14,6 +16,17 @@ tdo_err tdo_report_table(struct tdo_report *r, const tdo_table *t, const char *n
     snprintf(file, sizeof file, "%s.tsv", name);
     TDO_TRY(tdo_page_open(&page));
     return tdo_page_save(&page, &where, file, tdo_table_tsv(t, page.to));
+}
+
+void tdo_report_file(const struct tdo_report *r, const struct tdo_results *run,
+                     const char *stem, char name[160])
+{
+    snprintf(name, 160, r->runs > 1 ? "%.30s_%.120s" : "%.30s", stem, run->name);
+    for (char *c = name; *c; c++) {
+        if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._", *c)) {
+            *c = '_';
+        }
+    }
 }
 
 void tdo_report_picture(struct tdo_report *r, const char *name, const char *title)

@@ -34,6 +34,11 @@ TDO_MUST tdo_err tdo_report_table(struct tdo_report *r, const tdo_table *t, cons
 TDO_MUST tdo_err tdo_report_plot(struct tdo_report *r, const tdo_plot *p,
                                  const struct tdo_plot_frame *frame);
 
+/* How a file of a run is called: `stem` of one run, stem_<run> of several; what is odd in a file name
+ * becomes `_`. */
+void tdo_report_file(const struct tdo_report *r, const struct tdo_results *run,
+                     const char *stem, char name[160]);
+
 /* Have NAME.gp drawn in the end, and put a link on the page. */
 void tdo_report_picture(struct tdo_report *r, const char *name, const char *title);
 
@@ -47,6 +52,7 @@ TDO_MUST tdo_err tdo_report_clean(struct tdo_report *r);
 TDO_MUST tdo_err tdo_report_regions(struct tdo_report *r);
 TDO_MUST tdo_err tdo_report_attacks(struct tdo_report *r);
 TDO_MUST tdo_err tdo_report_curves(struct tdo_report *r);
+TDO_MUST tdo_err tdo_report_denoising(struct tdo_report *r);
 TDO_MUST tdo_err tdo_report_certified(struct tdo_report *r);
 TDO_MUST tdo_err tdo_report_training(struct tdo_report *r);
 TDO_MUST tdo_err tdo_report_series(struct tdo_report *r);
@@ -56,6 +62,10 @@ TDO_MUST tdo_err tdo_report_votes(struct tdo_report *r);
  * several), and on the page what they show. Ranks: collective, r->page and what was read on the
  * root only; errors are agreed. */
 TDO_MUST tdo_err tdo_report_images(struct tdo_report *r, tdo_comm *comm);
+
+/* Pictures of images as they were, attacked and denoised, of runs that have samples.h5: samples.png
+ * (samples_<run>.png of several). Ranks: as tdo_report_images. */
+TDO_MUST tdo_err tdo_report_samples(struct tdo_report *r, tdo_comm *comm);
 
 /* The radius at which certificates of these runs are compared in one number. */
 double tdo_report_radius(const struct tdo_report *r);

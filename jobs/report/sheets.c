@@ -1,9 +1,9 @@
 /* The section on images: a contact sheet for each run that stored what its attacks made. See
  * report.h and contact.h.
  *
- * adversarial.h5 is a data set whose split `test` holds attacks x images rows: row a*images + i is
- * what attack a made of image i of the choice. The images themselves come from the data set that
- * was attacked. */
+ * adversarial.h5 is a stored set of the split that was attacked; tdo_outcomes_places says where it has
+ * what attack a made of image i. An image that an attack did not take is shown as it was. The images
+ * themselves come from the data set that was attacked. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -26,6 +26,7 @@ struct sheet {
     int columns, blocks;
     int64_t *image; /* [columns] of the choice */
     int *attack;    /* [blocks] */
+    int64_t *place; /* [attacks, images] in of_attacks */
     float *x;       /* [1 + blocks, columns, pixels]: clean images first */
     double *factor; /* [blocks] */
 };
@@ -42,7 +43,8 @@ static bool interesting(const struct tdo_results *run, int64_t i)
 {
     for (int a = 0; a < run->outcomes.attacks; a++) {
         const struct tdo_outcome *of = tdo_outcomes_at(&run->outcomes, a, i);
-        if (!is_clean(run, a) && of->clean == of->label && of->success) {
+        if (!is_clean(run, a) && tdo_outcome_taken(of) && of->clean == of->label &&
+            of->success) {
             return true;
         }
     }
@@ -69,7 +71,8 @@ static tdo_err choose_images(struct sheet *s, int columns)
     TDO_TRY(tdo_memory_new(columns, &s->image));
     for (int pass = 0; pass < 3; pass++) {
         for (int64_t i = 0; i < images && s->columns < columns; i++) {
-            if ((pass == 2 || interesting(s->run, i)) && !chosen(s, i, pass == 0)) {
+            const bool any = tdo_outcomes_at(&s->run->outcomes, 0, i)->label >= 0;
+            if (any && (pass == 2 || interesting(s->run, i)) && !chosen(s, i, pass == 0)) {
                 s->image[s->columns++] = i;
             }
         }
@@ -131,11 +134,16 @@ static tdo_err read_all(struct sheet *s)
     }
     TDO_GOTO(read_rows(s->of_images, s->split, rows, s->columns, s->x));
     for (int b = 0; b < s->blocks; b++) {
+        const int64_t *place = s->place + s->attack[b] * o->images;
+        float *to = s->x + (1 + b) * part;
+        memcpy(to, s->x, (size_t)part * sizeof *to);
         for (int k = 0; k < s->columns; k++) {
-            rows[k] = s->attack[b] * o->images + s->image[k];
+            const int64_t at = place[s->image[k]];
+            if (at >= 0) {
+                TDO_GOTO(
+                    read_rows(s->of_attacks, s->split, &at, 1, to + k * part / s->columns));
+            }
         }
-        TDO_GOTO(
-            read_rows(s->of_attacks, TDO_SPLIT_TEST, rows, s->columns, s->x + (1 + b) * part));
     }
 done:
     tdo_memory_free(&rows);
@@ -150,6 +158,7 @@ static tdo_err check_files(struct sheet *s)
     const struct tdo_dataset_info *x = tdo_dataset_info(s->of_images);
     const char *split = "test", *hash = NULL;
     char text[24];
+    int64_t stored = 0;
     (void)tdo_json_get_text(o->about, "split", &split);
     for (int k = 0; k < TDO_SPLITS; k++) {
         if (strcmp(tdo_dataset_split_name((enum tdo_split)k), split) == 0) {
@@ -164,7 +173,9 @@ static tdo_err check_files(struct sheet *s)
             "as data.file",
             s->data, text, hash, s->run->dir);
     }
-    if (a->rows[TDO_SPLIT_TEST] != o->attacks * o->images ||
+    TDO_TRY(tdo_memory_new(o->attacks * o->images, &s->place));
+    TDO_TRY(tdo_outcomes_places(o, s->place, &stored));
+    if (a->rows[s->split] != stored ||
         tdo_outcomes_at(o, 0, o->images - 1)->row >= x->rows[s->split] ||
         a->height != x->height || a->width != x->width || a->channels != x->channels) {
         return TDO_FAIL(TDO_ERR_FORMAT,
@@ -198,18 +209,12 @@ static void write_table(const struct sheet *s, tdo_table *t)
         tdo_table_cell(t, "%s", s->run->label[s->attack[b]]);
         tdo_table_cell(t, "%g", s->factor[b]);
         for (int k = 0; k < s->columns; k++) {
-            tdo_table_cell(t, "%d", tdo_outcomes_at(o, s->attack[b], s->image[k])->predict);
-        }
-    }
-}
-
-/* "contact" of one run, "contact_<name>" of several; what is odd in a file name becomes `_`. */
-static void name_file(const struct tdo_report *r, const struct tdo_results *run, char name[160])
-{
-    snprintf(name, 160, r->runs > 1 ? "contact_%.120s" : "contact", run->name);
-    for (char *c = name; *c; c++) {
-        if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._", *c)) {
-            *c = '_';
+            const struct tdo_outcome *of = tdo_outcomes_at(o, s->attack[b], s->image[k]);
+            if (tdo_outcome_taken(of)) {
+                tdo_table_cell(t, "%d", of->predict);
+            } else {
+                tdo_table_cell(t, "-");
+            }
         }
     }
 }
@@ -246,7 +251,7 @@ static tdo_err write_sheet(struct tdo_report *r, struct sheet *s)
                                         .changed = s->x + s->columns *
                                                               tdo_dataset_pixels(s->of_images)};
     TDO_GOTO(tdo_contact_draw(&contact, s->factor, &canvas));
-    name_file(r, s->run, name);
+    tdo_report_file(r, s->run, "contact", name);
     snprintf(path, sizeof path, "%s/%s.png", r->out, name);
     TDO_GOTO(tdo_canvas_save(&canvas, path));
     TDO_GOTO(tdo_table_new(&t));
@@ -325,6 +330,7 @@ done:
         tdo_dataset_free(&s->of_images);
         tdo_memory_free(&s->image);
         tdo_memory_free(&s->attack);
+        tdo_memory_free(&s->place);
         tdo_memory_free(&s->x);
         tdo_memory_free(&s->factor);
     }

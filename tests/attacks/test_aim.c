@@ -1,4 +1,5 @@
 /* Which class an attack is about. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,6 +100,30 @@ static void leaving_needs_no_target(void)
     end();
 }
 
+/* One member is sure of class 0, the other sure that it is not: the mean logit says 1, the mean
+ * probability 0. */
+static void an_ensemble_predicts_by_the_sum_of_probabilities(void)
+{
+    static const float members[2 * K] = {5, 0, 0, 0, 0, -20, 1, 0, 0, 0};
+    static const float mean[K] = {-7.5F, 0.5F, 0, 0, 0};
+    const struct tdo_answer answer = {.logits = mean, .members = members};
+    const double p = exp(5) / (exp(5) + 4), q = exp(1) / (exp(1) + 3 + exp(-20));
+    float scores[K];
+    struct toy *two =
+        toy_new(&(struct toy_spec){.kind = TOY_LINEAR, .height = 1, .width = 1, .members = 2});
+    begin("label=predicted");
+    tdo_target *t = toy_target(two, 1, &use);
+    tdo_aim_scores(t, TDO_AIM_PREDICTED, 1, &answer, scores);
+    CU_ASSERT_DOUBLE_EQUAL(scores[0], p, 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL(scores[1], (1 - p) / 4 + q, 1e-6);
+    CU_ASSERT_EQUAL(tdo_target_argmax(scores, K, -1), 0);
+    tdo_aim_scores(t, TDO_AIM_LEAST, 1, &answer, scores);
+    CU_ASSERT_EQUAL(memcmp(scores, mean, sizeof mean), 0);
+    tdo_target_free(&t);
+    toy_free(&two);
+    end();
+}
+
 static void a_class_is_reached_from_everywhere(void)
 {
     tdo_target *t;
@@ -124,5 +149,7 @@ CU_TestInfo suite_tests[] = {
     {"least and likeliest follow the logits", least_and_likeliest_follow_the_logits},
     {"leaving needs no target", leaving_needs_no_target},
     {"a class is reached from everywhere", a_class_is_reached_from_everywhere},
+    {"an ensemble predicts by the sum of probabilities",
+     an_ensemble_predicts_by_the_sum_of_probabilities},
     CU_TEST_INFO_NULL,
 };

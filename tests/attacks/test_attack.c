@@ -1,5 +1,6 @@
 /* The table of attacks, options as rows see them, and what happens when memory ends. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,9 +67,13 @@ static void what_cannot_be_is_refused_in_words(void)
         {"pgd", "loss=kl label=least", "attack.0.loss"},
         {"pgd", "loss=kl start=none", "attack.0.start"},
         {"ifgsm", "ladder=1,2,3 decay=1,0.5", "attack.0.decay has 2 numbers"},
+        {"fgsm", "eps=0.2,0.1 eps_from=0.15",
+         "attack.0.eps_from = 0.15: no more than eps = 0.1"},
+        {"pgd", "eps_grid=1/255", "eps_from expected, too"},
+        {"pgd", "eps=0.25 eps_from=0.22 eps_grid=0.1", "no multiple of it lies between"},
     };
     struct toy *toy = toy_new(&(struct toy_spec){.kind = TOY_LINEAR});
-    for (int k = 0; k < 6; k++) {
+    for (int k = 0; k < (int)(sizeof wrong / sizeof *wrong); k++) {
         struct tdo_attack_use use;
         toy_use(wrong[k][0], wrong[k][1], &use);
         tdo_target *t = toy_target(toy, 1, &use);
@@ -117,6 +122,122 @@ static void streams_differ_by_row_layer_sample_draw_and_moment(void)
         }
     }
     toy_use_free();
+}
+
+/* ---- the eps of a sample -------------------------------------------------------------------------- */
+
+static void drawn_eps_are_levels_of_the_grid_equally_often(void)
+{
+    enum { LEVELS = 15, EACH = 1000 };
+    struct tdo_attack_use use;
+    int count[LEVELS + 1] = {0};
+    double squares = 0;
+    toy_use("random_noise", "eps=15/255 eps_from=1/255 eps_grid=1/255", &use);
+    for (uint64_t id = 0; id < LEVELS * EACH; id++) {
+        const double eps = tdo_attack_eps(&use, id), level = rint(255 * eps);
+        CU_ASSERT_TRUE_FATAL(fabs(255 * eps - level) < 1e-9 && level >= 1 && level <= LEVELS);
+        CU_ASSERT_TRUE(eps <= use.threat.eps && eps == tdo_attack_eps(&use, id));
+        count[(int)level]++;
+    }
+    for (int k = 1; k <= LEVELS; k++) {
+        squares += (count[k] - EACH) * (double)(count[k] - EACH) / EACH;
+    }
+    CU_ASSERT_TRUE(squares < 42.6);        /* chi square of 14: one seed in 10^4 is beyond */
+    for (uint64_t id = 0; id < 20; id++) { /* the same in other words */
+        struct tdo_attack_use other;
+        const double eps = tdo_attack_eps(&use, id);
+        toy_use("ifgsm", "eps=15/255 vary=true", &other);
+        CU_ASSERT_EQUAL(tdo_attack_eps(&other, id), eps);
+        CU_ASSERT_STRING_EQUAL(tdo_attack_title(&other).s,
+                               "ifgsm linf 0.00392157 to 0.0588235");
+    }
+    use.threat.eps = 0.5 / 255; /* a smaller attack of the same row, in training */
+    CU_ASSERT_EQUAL(tdo_attack_eps(&use, 3), 0.5 / 255);
+    toy_use_free();
+}
+
+static void drawn_eps_without_a_grid_fill_their_range(void)
+{
+    enum { IDS = 4000, PARTS = 8 };
+    struct tdo_attack_use use;
+    int count[PARTS] = {0};
+    toy_use("pgd", "eps=0.3 eps_from=0.1", &use);
+    for (uint64_t id = 0; id < IDS; id++) {
+        const double part = (tdo_attack_eps(&use, id) - 0.1) / 0.2 * PARTS;
+        CU_ASSERT_TRUE_FATAL(part >= 0 && part < PARTS);
+        count[(int)part]++;
+    }
+    for (int k = 0; k < PARTS; k++) { /* 500 expected, standard deviation 21 */
+        CU_ASSERT_TRUE(abs(count[k] - IDS / PARTS) < 100);
+    }
+    toy_use("pgd", "eps=0.3", &use);
+    CU_ASSERT_EQUAL(tdo_attack_eps(&use, 5), 0.3);
+    toy_use("cw", "", &use);
+    CU_ASSERT_EQUAL(tdo_attack_eps(&use, 5), HUGE_VAL);
+    toy_use_free();
+}
+
+/* Where a gradient is followed in one direction without a box, all of eps is used. */
+static void a_sample_goes_as_far_as_its_own_eps(void)
+{
+    static const char *const rows[][2] = {
+        {"random_noise", ""},    {"fgsm", ""},         {"fgsm", "minimal=true eps_step=0.01"},
+        {"rfgsm", "alpha=0.05"}, {"ifgsm", "steps=3"}, {"pgd", "keep=last steps=4"},
+        {"epgd", "steps=4"}};
+    enum { MANY = 12 };
+    struct toy *toy = toy_new(&(struct toy_spec){.kind = TOY_LINEAR});
+    struct toy_batch *b = toy_batch(toy, MANY, 3);
+    for (int r = 0; r < (int)(sizeof rows / sizeof *rows); r++) {
+        char options[128];
+        struct tdo_attack_use use;
+        double low = 1, high = 0;
+        snprintf(options, sizeof options, "eps=0.3 eps_from=0.05 eps_grid=0.05 %s%s",
+                 rows[r][1], strcmp(rows[r][0], "random_noise") == 0 ? " box=none" : "");
+        toy_use(rows[r][0], options, &use);
+        toy_attack(toy, &use, b);
+        for (int i = 0; i < MANY; i++) {
+            const double eps = tdo_attack_eps(&use, b->id[i]);
+            const double went =
+                tdo_threat_norms(b->found + i * PIXELS, b->x + i * PIXELS, PIXELS)
+                    .of[TDO_NORM_LINF];
+            const bool all = r != 2 && r != 3;
+            CU_ASSERT_TRUE(went <= eps + 1e-6 && (!all || went > eps - 1e-6));
+            low = eps < low ? eps : low;
+            high = eps > high ? eps : high;
+        }
+        CU_ASSERT_TRUE(low < 0.12 && high > 0.23);
+        CU_ASSERT_TRUE(toy_same_in_batches(toy, &use, b, 5));
+        toy_use_free();
+    }
+    toy_batch_free(&b);
+    toy_free(&toy);
+}
+
+static void a_range_is_in_the_title(void)
+{
+    struct tdo_attack_use use;
+    toy_use("fgsm", "eps=0.25 eps_from=0.125", &use);
+    CU_ASSERT_STRING_EQUAL(tdo_attack_title(&use).s, "fgsm linf 0.125 to 0.25");
+    toy_use_free();
+}
+
+static void a_title_calls_a_run_by_its_directory(void)
+{
+    static const char *const of[][2] = {{"runs/a", "a"},
+                                        {"runs/a/", "a"},
+                                        {"a", "a"},
+                                        {"runs/a/model.safetensors", "a"},
+                                        {"model.safetensors", "model.safetensors"},
+                                        {"runs/a,runs/b/model.safetensors", "a+"}};
+    for (int k = 0; k < (int)(sizeof of / sizeof *of); k++) {
+        struct tdo_attack_use use;
+        char options[64], want[64];
+        snprintf(options, sizeof options, "eps=0.25 models=%s", of[k][0]);
+        snprintf(want, sizeof want, "fgsm linf 0.25 on %s", of[k][1]);
+        toy_use("fgsm", options, &use);
+        CU_ASSERT_STRING_EQUAL(tdo_attack_title(&use).s, want);
+        toy_use_free();
+    }
 }
 
 /* ---- memory ------------------------------------------------------------------------------------- */
@@ -182,6 +303,12 @@ CU_TestInfo suite_tests[] = {
     {"only what needs gradients asks for them", only_what_needs_gradients_asks_for_them},
     {"streams differ by row, layer, sample, draw and moment",
      streams_differ_by_row_layer_sample_draw_and_moment},
+    {"drawn eps are levels of the grid, equally often",
+     drawn_eps_are_levels_of_the_grid_equally_often},
+    {"drawn eps without a grid fill their range", drawn_eps_without_a_grid_fill_their_range},
+    {"a sample goes as far as its own eps", a_sample_goes_as_far_as_its_own_eps},
+    {"a range is in the title", a_range_is_in_the_title},
+    {"a title calls a run by its directory", a_title_calls_a_run_by_its_directory},
     {"every row says that memory ends", every_row_says_that_memory_ends},
     CU_TEST_INFO_NULL,
 };

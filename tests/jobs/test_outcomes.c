@@ -117,6 +117,85 @@ static void test_attack(void)
     tdo_outcomes_free(&o);
 }
 
+/* ---- images that were not taken ------------------------------------------------------------------- */
+
+static const char shared[] =
+    "[{\"name\":\"a\",\"title\":\"a\",\"taken\":2},{\"name\":\"b\",\"title\":\"b\",\"taken\":2}"
+    ","
+    "{\"name\":\"c\",\"title\":\"c\"},{\"name\":\"d\",\"title\":\"d\",\"taken\":1}]";
+
+/* Which of five images four attacks took; the labels are those of the images. */
+static const bool takes[4][4] = {{1, 0, 1, 0}, {0, 1, 0, 1}, {1, 1, 1, 1}, {0, 0, 1, 0}};
+
+static struct tdo_outcomes make_shared(void)
+{
+    struct tdo_outcomes o = made_outcomes(4, 4, shared);
+    for (int a = 0; a < 4; a++) {
+        for (int i = 0; i < 4; i++) {
+            struct tdo_outcome *of = tdo_outcomes_at(&o, a, i);
+            of->label = i;
+            of->clean = i + 1;
+            of->predict = a;
+            if (!takes[a][i]) {
+                *of = (struct tdo_outcome){
+                    .row = 3 * i, .label = i, .clean = i + 1, .target = -1};
+            }
+        }
+    }
+    return o;
+}
+
+static void test_absent(void)
+{
+    char first[64], second[64], a[4096], b[4096];
+    struct tdo_outcomes o = make_shared(), again;
+    made_dir(first);
+    made_dir(second);
+    ASSERT_OK(tdo_outcomes_write(&o, first));
+    contents(first, "outcomes.tsv", a);
+    int lines = 0;
+    for (const char *c = a; *c; c++) {
+        lines += *c == '\n';
+    }
+    CU_ASSERT_EQUAL(lines, 1 + 9);
+    ASSERT_OK_FATAL(tdo_outcomes_read(first, &again));
+    for (int64_t k = 0; k < 16; k++) {
+        CU_ASSERT_EQUAL(tdo_outcome_taken(&again.of[k]), takes[k / 4][k % 4]);
+        CU_ASSERT_TRUE(again.of[k].row == o.of[k].row && again.of[k].label == o.of[k].label &&
+                       again.of[k].clean == o.of[k].clean &&
+                       again.of[k].predict == o.of[k].predict);
+    }
+    ASSERT_OK(tdo_outcomes_write(&again, second));
+    contents(second, "outcomes.tsv", b);
+    CU_ASSERT_STRING_EQUAL(a, b);
+    tdo_outcomes_free(&again);
+    tdo_outcomes_free(&o);
+    made_remove(first);
+    made_remove(second);
+}
+
+/* Layers by hand: the first attack that took each image, then the second, then the third. */
+static void test_places(void)
+{
+    static const int64_t want[4][4] = {
+        {0, -1, 2, -1}, {-1, 1, -1, 3}, {4, 5, 6, 7}, {-1, -1, 8, -1}};
+    int64_t place[16], rows = 0;
+    struct tdo_outcomes o = make_shared();
+    ASSERT_OK(tdo_outcomes_places(&o, place, &rows));
+    CU_ASSERT_EQUAL(rows, 9);
+    for (int k = 0; k < 16; k++) {
+        CU_ASSERT_EQUAL(place[k], want[k / 4][k % 4]);
+    }
+    tdo_outcomes_free(&o);
+    o = make(); /* all taken: attack by attack */
+    ASSERT_OK(tdo_outcomes_places(&o, place, &rows));
+    CU_ASSERT_EQUAL(rows, 6);
+    for (int k = 0; k < 6; k++) {
+        CU_ASSERT_EQUAL(place[k], k);
+    }
+    tdo_outcomes_free(&o);
+}
+
 /* ---- damage --------------------------------------------------------------------------------------- */
 
 /* Reading fails with this code and a message that has `want` in it. */
@@ -313,6 +392,40 @@ static void test_unwritten(void)
     made_remove(dir);
 }
 
+/* So many images were taken, and so many lines are there. */
+static void test_taken(void)
+{
+    char dir[64], text[4096];
+    struct tdo_outcomes o = make_shared();
+    made_dir(dir);
+    ASSERT_OK(tdo_outcomes_write(&o, dir));
+    contents(dir, "outcomes.tsv", text);
+    char *line = strstr(text, "\n1\t3"), *next = strstr(text, "\n1\t9");
+    CU_ASSERT_FATAL(line && next);
+    memmove(line, next, strlen(next) + 1); /* attack 1 has one line now */
+    put(dir, "outcomes.tsv", text);
+    refused(dir, TDO_ERR_FORMAT, "line 4: idx '9', but 6 expected");
+    ASSERT_OK(tdo_outcomes_write(&o, dir));
+    contents(dir, "outcomes.tsv", text);
+    line = strstr(text, "\n3\t6");
+    CU_ASSERT_FATAL(line != NULL);
+    line[1] = 0; /* and so none of attack 3 */
+    put(dir, "outcomes.tsv", text);
+    refused(dir, TDO_ERR_FORMAT, "line 10 is missing");
+    contents(dir, "attack.json", text);
+    char *number = strstr(text, "\"taken\": 1");
+    CU_ASSERT_FATAL(number != NULL);
+    number[9] = '5';
+    put(dir, "attack.json", text);
+    refused(dir, TDO_ERR_FORMAT, "attack 3: \"taken\": a whole number from 0 to that");
+    *tdo_outcomes_at(&o, 0, 1) = o.of[0]; /* one more than attack.json says */
+    o.of[1].row = 3;
+    o.of[1].label = 1;
+    CU_ASSERT_EQUAL(tdo_outcomes_write(&o, dir), TDO_ERR_BUG);
+    tdo_outcomes_free(&o);
+    made_remove(dir);
+}
+
 static void test_memory(void)
 {
     char dir[64];
@@ -336,6 +449,9 @@ CU_TestInfo suite_tests[] = {
     {"outcomes are written in this form", test_bytes},
     {"what is read and written again is the same, byte for byte", test_round_trip},
     {"attack.json says name, title, norm and eps of an attack", test_attack},
+    {"images that were not taken have no line, and are read as such", test_absent},
+    {"the stored set lies layer by layer", test_places},
+    {"lines that do not fit the number of images taken are refused", test_taken},
     {"a wrong header is refused, naming the column", test_header},
     {"a wrong number of columns is refused, naming the line", test_columns},
     {"bad numbers are refused, naming line and column", test_numbers},

@@ -463,6 +463,55 @@ static void test_print(void)
     has(text, "all of them at worst   20.00 %  (1 of 5)\n");
 }
 
+/* ---- images that were not taken ------------------------------------------------------------------- */
+
+static void not_taken(struct tdo_outcomes *o, int a, int i)
+{
+    struct tdo_outcome *of = tdo_outcomes_at(o, a, i);
+    *of = (struct tdo_outcome){
+        .row = of->row, .label = of->label, .clean = of->clean, .target = -1};
+}
+
+static const struct tdo_robustness_curve *curve_of(const struct tdo_robustness *r,
+                                                   const char *name)
+{
+    for (int k = 0; k < r->curves; k++) {
+        if (strcmp(r->curve[k].name, name) == 0) {
+            return &r->curve[k];
+        }
+    }
+    return NULL;
+}
+
+/* PGD1 takes images 0, 2, 4, PGD2 the rest; nobody takes image 4 in the end, not even clean. */
+static void test_absent(void)
+{
+    struct tdo_outcomes o = make(3);
+    for (int i = 0; i < IMAGES; i++) {
+        not_taken(&o, i % 2 ? PGD1 : PGD2, i);
+    }
+    for (int a = 0; a < 3; a++) {
+        not_taken(&o, a, 4);
+    }
+    struct tdo_robustness *r = tables(&o);
+    const struct tdo_robustness_row *one = &r->row[PGD1], *two = &r->row[PGD2];
+    CU_ASSERT_TRUE(one->images == 2 && one->clean == 2 && one->right == 1 && one->fooled == 1);
+    CU_ASSERT_TRUE(two->images == 2 && two->clean == 2 && two->right == 1 && two->fooled == 1);
+    CU_ASSERT_DOUBLE_EQUAL(one->queries, (0 + 8) / 2.0, 0);
+    CU_ASSERT_DOUBLE_EQUAL(two->queries, (4 + 12) / 2.0, 0);
+    CU_ASSERT_DOUBLE_EQUAL(one->all[TDO_NORM_L2].mean, 0.3 / 2, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(one->rms_l2, sqrt(0.09 / 2), 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(one->rho2, 0.15 / 2, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(two->rho2, 0.3, 1e-12); /* image 1 is black */
+    CU_ASSERT_TRUE(r->images == 4 && r->clean == 4 && r->worst == 2);
+    const struct tdo_robustness_curve *worst = curve_of(r, "worst"), *ball = curve_of(r, "pgd");
+    CU_ASSERT_FATAL(ball != NULL);
+    CU_ASSERT_TRUE(ball->at[1].images == 2 && ball->at[1].right == 1);
+    CU_ASSERT_TRUE(!worst || worst->at[worst->points - 1].images == 4);
+    tdo_robustness_free(&r);
+    tdo_outcomes_free(&o);
+}
+
 CU_TestInfo suite_tests[] = {
     {"images are counted by what an attack did to them", test_counts},
     {"right in the worst case is right clean and under every attack", test_worst},
@@ -479,4 +528,5 @@ CU_TestInfo suite_tests[] = {
     {"the table for people has the numbers", test_print},
     {"a black-box attack that beats all others is named", test_masks},
     {"what masks mean is said in one sentence", test_mask_in_words},
+    {"images that were not taken count for nothing", test_absent},
     CU_TEST_INFO_NULL};

@@ -1,12 +1,14 @@
 /* testudo certify: randomized smoothing, Monte-Carlo draws fanned out over all ranks.
  *
  * The sampler draws the votes (sampler.h), the certifier decides each image from its integers
- * (defenses/certifier.h), the images being shared out over the ranks. Writes votes.tsv, the
- * evidence, and certify.tsv, what it proves; prints the table of certified accuracy. */
+ * (defenses/certifier.h), the images being shared out over the ranks. Writes certificates.h5 for
+ * those who check it, votes.tsv, the evidence, and certify.tsv, what it proves; prints the table of
+ * certified accuracy. */
 #include <stdio.h>
 #include <string.h>
 
 #include "defenses/certifier.h"
+#include "jobs/certify_file.h"
 #include "jobs/certify_looks.h"
 #include "jobs/certify_tables.h"
 #include "jobs/run.h"
@@ -44,7 +46,7 @@ static tdo_err read_options(struct tdo_job_context *x, struct certifying *c)
                                      .batch = tdo_config_int(k, "certify.batch"),
                                      .sigma = c->o.sigma,
                                      .seed = (uint32_t)tdo_config_int(k, "run.seed"),
-                                     .hash = tdo_config_bool(k, "certify.hash"),
+                                     .hash = true,
                                      .profile = tdo_config_bool(k, "certify.profile")};
     if (tdo_config_choice(k, "certify.mode") == TDO_SCHEDULE_MILLION &&
         !tdo_config_given(k, "certify.n")) {
@@ -187,7 +189,7 @@ static tdo_err vote_and_look(struct certifying *c)
 
 /* ---- the job --------------------------------------------------------------------------------------- */
 
-static tdo_err write_results(struct certifying *c)
+static tdo_err write_results(struct tdo_job_context *x, struct certifying *c)
 {
     const struct tdo_certify_tables tables = {.run = &c->run,
                                               .images = &c->images,
@@ -196,8 +198,12 @@ static tdo_err write_results(struct certifying *c)
                                               .certifier = c->certifier,
                                               .network = &c->net,
                                               .votes = tdo_sampler_votes(c->sampler),
-                                              .schedule = c->sequential ? &c->schedule : NULL,
+                                              .schedule = &c->schedule,
+                                              .sequential = c->sequential,
+                                              .hash =
+                                                  tdo_config_bool(x->config, "certify.hash"),
                                               .certificate = c->certificate};
+    TDO_TRY(tdo_certify_file_write(&c->run, &tables, c->sampler));
     tdo_err err = tdo_comm_rank(c->run.comm) == 0 ? tdo_certify_tables_write(&tables) : TDO_OK;
     return tdo_comm_agree(c->run.comm, err);
 }
@@ -231,7 +237,7 @@ static tdo_err certify(struct tdo_job_context *x)
     if (c->sampling.profile && tdo_comm_rank(x->comm) == 0) {
         tdo_sampler_print(c->sampler, stdout);
     }
-    TDO_GOTO(write_results(c));
+    TDO_GOTO(write_results(x, c));
     err = tdo_run_end(&c->run);
 done:
     close_all(c);

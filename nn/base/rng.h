@@ -17,6 +17,9 @@
 
 #include "nn/base/error.h"
 
+/* The name of all this, for results that others draw again. Changes when a number would. */
+#define TDO_RNG_VERSION "philox4x32-10 v1"
+
 /* What a number is for. Never reorder: stored results depend on the values. */
 enum tdo_purpose {
     TDO_PURPOSE_INIT = 1,    /* weights; layer = parameter index */

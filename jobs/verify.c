@@ -129,7 +129,7 @@ static tdo_err verify(struct tdo_job_context *x)
         return err;
     }
     y->x = x;
-    y->v = (struct tdo_verify){.comm = x->comm, .path = y->path};
+    y->v = (struct tdo_verify){.comm = x->comm, .path = y->path, .to = stdout};
     TDO_GOTO(tdo_run_machine(x, "verify", &y->run));
     TDO_GOTO(tdo_comm_agree(x->comm, choose_file(y, &log)));
     TDO_GOTO(tdo_comm_agree(x->comm, check_rerun(y)));

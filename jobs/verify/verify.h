@@ -6,14 +6,17 @@
  *     verify_rerun.c    are the counts those of the network? draws some blocks again
  *     verify_log.c      logs of others, which hold radii and no counts
  *
- * A defect is a line on standard output; the job fails when there are any. */
+ * A defect is a line for people; the job fails when there are any. */
+#include <stdio.h>
+
 #include "jobs/certificates.h"
 #include "jobs/run.h"
 
 struct tdo_verify {
     tdo_comm *comm;
     const char *path; /* of the file; borrowed */
-    int64_t defects;  /* true on the root */
+    FILE *to;         /* where findings are printed, on the root; borrowed */
+    int64_t defects;
 };
 
 /* One more. Prints on the root, counts everywhere. */

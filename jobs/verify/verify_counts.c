@@ -27,9 +27,9 @@ void tdo_verify_defect(struct tdo_verify *v, const char *format, ...)
     v->defects++;
     if (tdo_comm_rank(v->comm) == 0) {
         va_start(arguments, format);
-        vprintf(format, arguments);
+        vfprintf(v->to, format, arguments);
         va_end(arguments);
-        putchar('\n');
+        fputc('\n', v->to);
     }
 }
 

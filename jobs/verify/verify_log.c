@@ -142,7 +142,7 @@ static tdo_err print_table(const struct reading *x)
         radius[i] = r->correct && r->radius >= 0 && isfinite(r->radius) ? r->radius : -1;
         abstained += r->predict < 0;
     }
-    tdo_certify_tables_accuracy(stdout, radius, x->rows, abstained);
+    tdo_certify_tables_accuracy(x->v->to, radius, x->rows, abstained);
     tdo_memory_free(&radius);
     return TDO_OK;
 }
@@ -304,10 +304,10 @@ tdo_err tdo_verify_log(struct tdo_verify *v, const struct tdo_verify_log_options
         find_digits(&x);
         TDO_GOTO(make_schedule(&x));
         TDO_GOTO(judge_rows(&x));
-        printf("largest radius with n = %lld, alpha = %g, sigma = %g: %.6f\n", (long long)o->n,
-               o->alpha, o->sigma, x.largest);
+        fprintf(v->to, "largest radius with n = %lld, alpha = %g, sigma = %g: %.6f\n",
+                (long long)o->n, o->alpha, o->sigma, x.largest);
     } else {
-        printf("verify.sigma is not given: radii are not compared with n and alpha\n");
+        fprintf(v->to, "verify.sigma is not given: radii are not compared with n and alpha\n");
     }
     for (int64_t i = 0; i < x.rows; i++) {
         say_row(&x, &x.row[i]);

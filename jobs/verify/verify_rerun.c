@@ -361,16 +361,18 @@ static void print_summary(const struct rerunning *r, bool same)
     if (tdo_comm_rank(r->v->comm) != 0) {
         return;
     }
-    printf("drawn again: %lld of %lld blocks (verify.seed = %u), %" PRIu64 " draws; %" PRIu64
-           " blocks differ; flips %" PRIu64 ", %.2e of the draws\n",
-           (long long)r->places, (long long)r->c->blocks, (unsigned)r->o->seed, r->sum[0],
-           r->sum[2], r->sum[1], rate);
+    fprintf(r->v->to,
+            "drawn again: %lld of %lld blocks (verify.seed = %u), %" PRIu64 " draws; %" PRIu64
+            " blocks differ; flips %" PRIu64 ", %.2e of the draws\n",
+            (long long)r->places, (long long)r->c->blocks, (unsigned)r->o->seed, r->sum[0],
+            r->sum[2], r->sum[1], rate);
     if (!same) {
-        printf("made by %s, %s, %s, %s, %s; here %s, %s, %s, %s, %s: votes near a tie may "
-               "differ\n",
-               r->c->version, r->c->precision, r->c->instruction_set, r->c->convolution,
-               r->c->blas_core, TDO_VERSION, tdo_network_precision(&r->net), r->o->run->isa,
-               tdo_onednn_version(), tdo_blas_core());
+        fprintf(r->v->to,
+                "made by %s, %s, %s, %s, %s; here %s, %s, %s, %s, %s: votes near a tie may "
+                "differ\n",
+                r->c->version, r->c->precision, r->c->instruction_set, r->c->convolution,
+                r->c->blas_core, TDO_VERSION, tdo_network_precision(&r->net), r->o->run->isa,
+                tdo_onednn_version(), tdo_blas_core());
     }
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "jobs/inference.h"
+#include "jobs/measure.h"
 #include "jobs/train/train.h"
 #include "nn/base/log.h"
 #include "nn/graph/grad.h"
@@ -34,22 +35,10 @@ struct result {
 
 /* ---- timing --------------------------------------------------------------------------------- */
 
-/* Run `step` as often as fits into the time, the same number of times on every rank (steps may
- * be collective), and give the calls a second. */
 static tdo_err repeat(const struct benching *b, tdo_err (*step)(void *), void *context,
                       double *rate)
 {
-    TDO_TRY(step(context));
-    double begin = tdo_log_now();
-    TDO_TRY(step(context));
-    int64_t times = (int64_t)ceil(b->seconds / (tdo_log_now() - begin + 1e-9));
-    tdo_comm_max_i64(b->comm, &times, 1);
-    begin = tdo_log_now();
-    for (int64_t i = 0; i < times; i++) {
-        TDO_TRY(step(context));
-    }
-    *rate = (double)times / (tdo_log_now() - begin);
-    return TDO_OK;
+    return tdo_measure_repeat(b->comm, b->seconds, step, context, rate);
 }
 
 static tdo_err run_plan(void *plan)

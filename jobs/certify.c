@@ -1,13 +1,17 @@
 /* testudo certify: randomized smoothing, Monte-Carlo draws fanned out over all ranks.
  *
  * The sampler draws the votes (sampler.h), the certifier decides each image from its integers
- * (defenses/certifier.h), the images being shared out over the ranks. Writes votes.tsv, the
- * evidence, and certify.tsv, what it proves; prints the table of certified accuracy. */
+ * (defenses/certifier.h), the images being shared out over the ranks. Writes certificates.h5 for
+ * those who check it, votes.tsv, the evidence, and certify.tsv, what it proves; prints the table of
+ * certified accuracy. */
 #include <stdio.h>
 #include <string.h>
 
 #include "defenses/certifier.h"
+#include "jobs/certify_claims.h"
+#include "jobs/certify_file.h"
 #include "jobs/certify_looks.h"
+#include "jobs/certify_options.h"
 #include "jobs/certify_tables.h"
 #include "jobs/run.h"
 #include "jobs/sampler.h"
@@ -29,36 +33,6 @@ struct certifying {
 };
 
 /* ---- set-up ----------------------------------------------------------------------------------- */
-
-static tdo_err read_options(struct tdo_job_context *x, struct certifying *c)
-{
-    const tdo_config *k = x->config;
-    c->o = (struct tdo_certify_options){.sigma = tdo_config_real(k, "certify.sigma"),
-                                        .alpha = tdo_config_real(k, "certify.alpha"),
-                                        .n0 = tdo_config_int(k, "certify.n0"),
-                                        .n = tdo_config_int(k, "certify.n")};
-    c->sampling =
-        (struct tdo_sampler_options){.what = "certify",
-                                     .n0 = c->o.n0,
-                                     .n = c->o.n,
-                                     .batch = tdo_config_int(k, "certify.batch"),
-                                     .sigma = c->o.sigma,
-                                     .seed = (uint32_t)tdo_config_int(k, "run.seed"),
-                                     .hash = tdo_config_bool(k, "certify.hash"),
-                                     .profile = tdo_config_bool(k, "certify.profile")};
-    if (tdo_config_choice(k, "certify.mode") == TDO_SCHEDULE_MILLION &&
-        !tdo_config_given(k, "certify.n")) {
-        c->o.n = c->sampling.n = 1000000;
-    }
-    const char *name = tdo_config_text(k, "certify.certifier");
-    c->certifier = tdo_certifier_find(name);
-    if (!c->certifier) {
-        return TDO_FAIL(TDO_ERR_CONFIG,
-                        "certify.certifier = '%s' is none; testudo list certifiers shows them",
-                        name);
-    }
-    return c->certifier->check(&c->o);
-}
 
 static tdo_err choose_noise(struct tdo_job_context *x, struct certifying *c)
 {
@@ -133,7 +107,8 @@ static tdo_err make_context(struct certifying *c)
 
 static tdo_err open_all(struct tdo_job_context *x, struct certifying *c)
 {
-    TDO_TRY(tdo_comm_agree(x->comm, read_options(x, c)));
+    TDO_TRY(tdo_comm_agree(
+        x->comm, tdo_certify_options_read(x->config, &c->o, &c->sampling, &c->certifier)));
     TDO_TRY(tdo_run_begin(x, "certify", TDO_JOB_certify, "votes.tsv", &c->run));
     TDO_TRY(tdo_dataset_open(x->comm, tdo_config_text(x->config, "data.file"), &c->data));
     TDO_TRY(tdo_comm_agree(x->comm, prepare(x, c)));
@@ -187,7 +162,7 @@ static tdo_err vote_and_look(struct certifying *c)
 
 /* ---- the job --------------------------------------------------------------------------------------- */
 
-static tdo_err write_results(struct certifying *c)
+static tdo_err write_results(struct tdo_job_context *x, struct certifying *c)
 {
     const struct tdo_certify_tables tables = {.run = &c->run,
                                               .images = &c->images,
@@ -196,9 +171,20 @@ static tdo_err write_results(struct certifying *c)
                                               .certifier = c->certifier,
                                               .network = &c->net,
                                               .votes = tdo_sampler_votes(c->sampler),
-                                              .schedule = c->sequential ? &c->schedule : NULL,
+                                              .schedule = &c->schedule,
+                                              .sequential = c->sequential,
+                                              .hash =
+                                                  tdo_config_bool(x->config, "certify.hash"),
                                               .certificate = c->certificate};
+    TDO_TRY(tdo_certify_file_write(&c->run, &tables, c->sampler));
+    char *claims = NULL; /* for people, behind the table of certified accuracy */
+    TDO_TRY(
+        tdo_certify_claims_write(&tables, tdo_config_real(x->config, "certify.rho"), &claims));
     tdo_err err = tdo_comm_rank(c->run.comm) == 0 ? tdo_certify_tables_write(&tables) : TDO_OK;
+    if (err == TDO_OK && claims) {
+        fputs(claims, stdout);
+    }
+    tdo_memory_free(&claims);
     return tdo_comm_agree(c->run.comm, err);
 }
 
@@ -231,7 +217,7 @@ static tdo_err certify(struct tdo_job_context *x)
     if (c->sampling.profile && tdo_comm_rank(x->comm) == 0) {
         tdo_sampler_print(c->sampler, stdout);
     }
-    TDO_GOTO(write_results(c));
+    TDO_GOTO(write_results(x, c));
     err = tdo_run_end(&c->run);
 done:
     close_all(c);

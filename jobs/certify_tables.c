@@ -26,7 +26,7 @@ static tdo_err write_votes(const struct tdo_certify_tables *t, FILE *to)
         tdo_page_counts(to, tdo_votes_counts(t->votes, i, TDO_VOTES_SELECT), K);
         fputc('\t', to);
         tdo_page_counts(to, tdo_votes_counts(t->votes, i, TDO_VOTES_COUNT), K);
-        if (t->sampling->hash) {
+        if (t->hash) {
             fprintf(to, "\t%016" PRIx64 "\n", tdo_votes_hash(t->votes, i));
         } else {
             fprintf(to, "\t-\n");
@@ -68,21 +68,40 @@ static tdo_err write_certificates(const struct tdo_certify_tables *t, FILE *to)
 
 /* ---- the table for people --------------------------------------------------------------------------- */
 
-struct summary {
-    int64_t abstained;
-    double average; /* radius, 0 where wrong or abstaining */
-};
-
-static tdo_err summarise(const struct tdo_certify_tables *t, double *radius, struct summary *s)
+void tdo_certify_tables_accuracy(FILE *to, const double *radius, int64_t images,
+                                 int64_t abstained)
 {
-    *s = (struct summary){0};
+    double average = 0;
+    fprintf(to, "radius (L2)  certified accuracy\n");
+    for (int step = 0;; step++) {
+        int64_t right = 0;
+        for (int64_t i = 0; i < images; i++) {
+            right += radius[i] >= 0.25 * step;
+        }
+        if (right == 0 && step > 6) {
+            break;
+        }
+        fprintf(to, "%11.2f  %6.1f %%  (%" PRId64 " of %" PRId64 ")\n", 0.25 * step,
+                100 * (double)right / (double)images, right, images);
+    }
+    for (int64_t i = 0; i < images; i++) {
+        average += radius[i] > 0 ? radius[i] / (double)images : 0;
+    }
+    fprintf(to, "abstained %" PRId64 " of %" PRId64 "; average certified radius %.4f\n",
+            abstained, images, average);
+}
+
+/* radius [images]: -1 where the class is wrong. */
+static tdo_err right_radii(const struct tdo_certify_tables *t, double *radius,
+                           int64_t *abstained)
+{
+    *abstained = 0;
     for (int64_t i = 0; i < t->images->count; i++) {
         const struct tdo_certificate *c = &t->certificate[i];
         int32_t label = 0;
         TDO_TRY(label_of(t, i, &label));
         radius[i] = c->predict == label ? c->radius : -1;
-        s->average += radius[i] > 0 ? radius[i] / (double)t->images->count : 0;
-        s->abstained += c->predict < 0;
+        *abstained += c->predict < 0;
     }
     return TDO_OK;
 }
@@ -98,7 +117,7 @@ static tdo_err print_draws(const struct tdo_certify_tables *t)
         draws += (double)t->certificate[i].n / (double)images;
         certified += t->certificate[i].predict >= 0;
     }
-    if (t->schedule) {
+    if (t->sequential) {
         printf("mode %s, test %s: %.0f draws an image on average, of at most %" PRId64 "\n",
                tdo_schedule_mode_name(t->schedule->o.mode),
                tdo_schedule_test_name(t->schedule->o.test), draws, t->options->n);
@@ -112,32 +131,19 @@ static tdo_err print_draws(const struct tdo_certify_tables *t)
 
 static tdo_err print_table(const struct tdo_certify_tables *t)
 {
-    const int64_t images = t->images->count;
     double *radius = NULL;
-    struct summary s;
-    TDO_TRY(tdo_memory_new(images, &radius));
-    tdo_err err = summarise(t, radius, &s);
-    printf("radius (L2)  certified accuracy\n");
-    for (int step = 0; err == TDO_OK; step++) {
-        int64_t right = 0;
-        for (int64_t i = 0; i < images; i++) {
-            right += radius[i] >= 0.25 * step;
-        }
-        if (right == 0 && step > 6) {
-            break;
-        }
-        printf("%11.2f  %6.1f %%  (%" PRId64 " of %" PRId64 ")\n", 0.25 * step,
-               100 * (double)right / (double)images, right, images);
+    int64_t abstained = 0;
+    TDO_TRY(tdo_memory_new(t->images->count, &radius));
+    tdo_err err = right_radii(t, radius, &abstained);
+    if (err == TDO_OK) {
+        tdo_certify_tables_accuracy(stdout, radius, t->images->count, abstained);
+        err = print_draws(t);
     }
     if (err == TDO_OK) {
-        printf("abstained %" PRId64 " of %" PRId64 "; average certified radius %.4f\n",
-               s.abstained, images, s.average);
-        TDO_GOTO(print_draws(t));
         printf("each certificate: %s, one-sided, wrong with probability at most %g; about the "
                "network in %s arithmetic\n",
                t->certifier->name, t->options->alpha, tdo_network_precision(t->network));
     }
-done:
     tdo_memory_free(&radius);
     return err;
 }

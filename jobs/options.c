@@ -13,7 +13,10 @@ enum {
     USES = TDO_JOB_attack | TDO_JOB_certify | TDO_JOB_evaluate |
            TDO_JOB_predict, /* a trained network */
     RUNS = TDO_JOB_train | USES,
-    LOADS = USES | TDO_JOB_info | TDO_JOB_bench, /* an architecture */
+    CHECKS =
+        TDO_JOB_verify | TDO_JOB_plan, /* a trained network, if there is one; writes nothing */
+    CERTIFIES = TDO_JOB_certify | TDO_JOB_plan,
+    LOADS = USES | CHECKS | TDO_JOB_info | TDO_JOB_bench, /* an architecture */
     COMPUTES = RUNS | TDO_JOB_import,
     VOTES = TDO_JOB_attack | TDO_JOB_evaluate | TDO_JOB_predict, /* a random network, in use */
 };

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "nn/base/file.h"
 
@@ -26,6 +27,18 @@ tdo_err tdo_page_save(struct tdo_page *p, const struct tdo_run *run, const char 
     }
     if (err == TDO_OK) {
         err = tdo_file_write(path, p->text, (int64_t)p->size);
+    }
+    free(p->text);
+    return err;
+}
+
+tdo_err tdo_page_take(struct tdo_page *p, char **text)
+{
+    const bool whole = fclose(p->to) == 0;
+    tdo_err err = whole ? tdo_memory_new((int64_t)p->size + 1, text)
+                        : TDO_FAIL(TDO_ERR_MEMORY, "out of memory for a table");
+    if (err == TDO_OK) {
+        memcpy(*text, p->text, p->size);
     }
     free(p->text);
     return err;

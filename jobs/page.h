@@ -22,6 +22,9 @@ TDO_MUST tdo_err tdo_page_open(struct tdo_page *p);
 TDO_MUST tdo_err tdo_page_save(struct tdo_page *p, const struct tdo_run *run, const char *name,
                                tdo_err err);
 
+/* Close the page and take its text. Errors: TDO_ERR_MEMORY. Owner of *text: caller, tdo_memory_free. */
+TDO_MUST tdo_err tdo_page_take(struct tdo_page *p, char **text);
+
 /* Vote counts, with commas. Shapes: counts [classes]. */
 void tdo_page_counts(FILE *to, const uint64_t *counts, int classes);
 

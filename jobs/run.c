@@ -133,13 +133,20 @@ static tdo_err start_record(struct tdo_job_context *c, unsigned bit, const char 
     return write_record(run);
 }
 
+tdo_err tdo_run_machine(struct tdo_job_context *c, const char *job, struct tdo_run *run)
+{
+    const bool given = tdo_config_given(c->config, "run.dir");
+    *run = (struct tdo_run){.comm = c->comm,
+                            .job = job,
+                            .dir = given ? tdo_config_text(c->config, "run.dir") : "."};
+    return agree_on_machine(run, (int)tdo_config_int(c->config, "run.threads"));
+}
+
 tdo_err tdo_run_begin(struct tdo_job_context *c, const char *job, unsigned bit,
                       const char *result, struct tdo_run *run)
 {
-    *run = (struct tdo_run){
-        .comm = c->comm, .job = job, .dir = tdo_config_text(c->config, "run.dir")};
-    const bool root = tdo_comm_rank(run->comm) == 0;
-    TDO_TRY(agree_on_machine(run, (int)tdo_config_int(c->config, "run.threads")));
+    const bool root = tdo_comm_rank(c->comm) == 0;
+    TDO_TRY(tdo_run_machine(c, job, run));
     TDO_TRY(tdo_comm_agree(run->comm, root ? tdo_file_make_dir(run->dir) : TDO_OK));
     TDO_TRY(tdo_lock_take(run->comm, run->dir, &run->lock));
     return tdo_comm_agree(run->comm, root ? start_record(c, bit, result, run) : TDO_OK);

@@ -17,6 +17,12 @@ struct tdo_run {
     tdo_lock *lock;
 };
 
+/* For jobs that write nothing: the first part of tdo_run_begin, instruction set and threads. dir is
+ * run.dir where it is given, else the present directory. Ranks: collective; errors are agreed.
+ * Owner: nothing to free. */
+TDO_MUST tdo_err tdo_run_machine(struct tdo_job_context *c, const char *job,
+                                 struct tdo_run *run);
+
 /* Agree on the instruction set (the weakest rank's; without oneDNN all ranks must have OpenBLAS's
  * kernels for one core, else TDO_ERR_CONFIG) and the threads, make and lock the directory,
  * refuse it when it holds `result` already (the job is done), and write run.json with the start.

@@ -139,18 +139,18 @@ static tdo_err load_image(tdo_sampler *s, int64_t image)
     return TDO_OK;
 }
 
-/* XXH64 of image, purpose and draw (u64 each) and the logits (f32), little-endian. */
-static uint64_t hash_of(tdo_sampler *s, const struct tdo_key *key, const float *logits)
+uint64_t tdo_sampler_hash(unsigned char *message, const struct tdo_key *key,
+                          const float *logits, int classes)
 {
     const uint64_t head[3] = {key->sample, key->purpose, key->draw};
-    const size_t bytes = (size_t)s->net->spec.classes * sizeof *logits;
-    memcpy(s->message, head, sizeof head);
-    memcpy(s->message + sizeof head, logits, bytes);
-    return XXH64(s->message, sizeof head + bytes, 0);
+    const size_t bytes = (size_t)classes * sizeof *logits;
+    memcpy(message, head, sizeof head);
+    memcpy(message + sizeof head, logits, bytes);
+    return XXH64(message, sizeof head + bytes, 0);
 }
 
 /* A logit that is no number never votes. */
-static tdo_err vote_of(const struct tdo_key *key, const float *z, int classes, int *vote)
+tdo_err tdo_sampler_vote(const struct tdo_key *key, const float *z, int classes, int *vote)
 {
     for (int k = 0; k < classes; k++) {
         if (isnan(z[k])) {
@@ -199,23 +199,31 @@ static tdo_err finish_item(tdo_sampler *s)
     return TDO_OK;
 }
 
-/* A record of an earlier start; called on the root. What does not fit this run was refused by its
- * context; a block that is there twice counts once. */
-static tdo_err recall_record(void *user, const struct tdo_ledger_record *r)
+/* The item that a record is of. What does not fit this run was refused by its context. */
+static tdo_err item_of_record(const tdo_sampler *s, const struct tdo_ledger_record *r,
+                              int64_t *at)
 {
-    tdo_sampler *s = user;
     const bool counts = r->b >> 32 == TDO_VOTES_COUNT;
     const int64_t block = (int64_t)(r->b & 0xffffffff), select = blocks_of(s, s->o.n0);
-    const int64_t at = (int64_t)r->a * items_per_image(s) + block + (counts ? select : 0);
     const int64_t words = COUNTS + s->net->spec.classes;
     const bool inside =
         r->a < (uint64_t)s->images->count && block < (counts ? blocks_of(s, s->o.n) : select);
+    *at = (int64_t)r->a * items_per_image(s) + block + (counts ? select : 0);
     if (r->kind != TDO_LEDGER_VOTES || !inside ||
         r->bytes != words * (int64_t)sizeof *s->record) {
         return TDO_FAIL(TDO_ERR_FORMAT,
                         "%s/ledger: a record of image %llu does not fit this run", s->o.dir,
                         (unsigned long long)r->a);
     }
+    return TDO_OK;
+}
+
+/* A record of an earlier start; called on the root. A block that is there twice counts once. */
+static tdo_err recall_record(void *user, const struct tdo_ledger_record *r)
+{
+    tdo_sampler *s = user;
+    int64_t at = 0;
+    TDO_TRY(item_of_record(s, r, &at));
     if (s->recorded[at]) {
         return TDO_OK;
     }
@@ -226,6 +234,49 @@ static tdo_err recall_record(void *user, const struct tdo_ledger_record *r)
     s->recorded[at] = true;
     return add_record(s->stored, item.image * s->o.looks + round_of(s, &item), &item,
                       r->payload);
+}
+
+/* For tdo_sampler_blocks. */
+struct telling {
+    tdo_sampler *s;
+    tdo_sampler_visit visit;
+    void *user;
+    bool *told; /* [items] */
+    int64_t spent;
+};
+
+static tdo_err tell_record(void *user, const struct tdo_ledger_record *r)
+{
+    struct telling *t = user;
+    const uint64_t *record = r->payload;
+    int64_t at = 0;
+    TDO_TRY(item_of_record(t->s, r, &at));
+    const struct item item = item_at(t->s, at);
+    const struct tdo_sampler_block b = {.image = item.image,
+                                        .first = item.first,
+                                        .draws = item.end - item.first,
+                                        .purpose = item.purpose,
+                                        .hash = record[HASH],
+                                        .counts = record + COUNTS};
+    t->spent += b.draws;
+    if (t->told[at]) {
+        return TDO_OK;
+    }
+    t->told[at] = true;
+    return t->visit(t->user, &b);
+}
+
+tdo_err tdo_sampler_blocks(tdo_sampler *s, tdo_sampler_visit visit, void *user, int64_t *spent)
+{
+    struct telling t = {.s = s, .visit = visit, .user = user};
+    tdo_err err = tdo_memory_new(s->images->count * items_per_image(s), &t.told);
+    err = tdo_comm_agree(s->comm, err);
+    if (err == TDO_OK) {
+        err = tdo_ledger_replay(s->comm, s->o.dir, s->o.context, tell_record, &t);
+    }
+    tdo_memory_free(&t.told);
+    *spent = t.spent;
+    return err;
 }
 
 /* The recorded votes of this round, of the chosen images, become votes. Root only. */
@@ -265,14 +316,15 @@ static tdo_err skip_recorded(tdo_sampler *s, int64_t *done)
 static tdo_err count_row(tdo_sampler *s, int64_t i, const struct tdo_key *key, const float *z)
 {
     int vote = 0;
-    TDO_TRY(vote_of(key, z, s->net->spec.classes, &vote));
+    TDO_TRY(tdo_sampler_vote(key, z, s->net->spec.classes, &vote));
     if (s->item >= 0 && s->item != s->slot_item[i]) {
         TDO_TRY(finish_item(s));
     }
     s->item = s->slot_item[i];
     s->counted++;
     s->record[COUNTS + vote]++;
-    s->record[HASH] += s->o.hash ? hash_of(s, key, z) : 0;
+    s->record[HASH] +=
+        s->o.hash ? tdo_sampler_hash(s->message, key, z, s->net->spec.classes) : 0;
     return TDO_OK;
 }
 

@@ -72,6 +72,31 @@ TDO_MUST tdo_err tdo_sampler_share(tdo_sampler *s, uint64_t **counts);
 /* The tallies, at the root of all ranks after tdo_sampler_share. Borrowed. */
 const tdo_votes *tdo_sampler_votes(const tdo_sampler *s);
 
+/* A finished block of draws [first, first + draws) of one image, as the ledger has it. */
+struct tdo_sampler_block {
+    int64_t image, first, draws;
+    enum tdo_votes_purpose purpose;
+    uint64_t hash;
+    const uint64_t *counts; /* [classes], borrowed */
+};
+typedef tdo_err (*tdo_sampler_visit)(void *user, const struct tdo_sampler_block *b);
+
+/* Hand every block that any start has drawn to `visit`, each once, in any order; also those that
+ * no decision rests on. *spent: draws of all of them, with those that were made twice; on the root.
+ * Errors: those of the ledger and of visit. Ranks: collective, after the last round; visit is called
+ * on the root; errors are agreed. */
+TDO_MUST tdo_err tdo_sampler_blocks(tdo_sampler *s, tdo_sampler_visit visit, void *user,
+                                    int64_t *spent);
+
+/* XXH64 of image, purpose and draw (u64 each) and the logits (f32), little-endian. message: room for
+ * 24 + 4 classes bytes. */
+uint64_t tdo_sampler_hash(unsigned char *message, const struct tdo_key *key,
+                          const float *logits, int classes);
+/* The class of a row of logits. Errors: TDO_ERR_NUMERIC naming image and draw of a logit that is no
+ * number. */
+TDO_MUST tdo_err tdo_sampler_vote(const struct tdo_key *key, const float *logits, int classes,
+                                  int *vote);
+
 /* Where the time of a forward pass went on this rank (with `profile`). */
 void tdo_sampler_print(const tdo_sampler *s, FILE *to);
 

@@ -4,7 +4,7 @@
  *
  *     <dir>/checkpoint.h5      the newest        <dir>/checkpoint.1.h5      the one before
  *         attributes: format "testudo-checkpoint-1", checksum "16 hex digits"
- *         /<name>     one dataset [count] for each part: f32, f64, int64 or uint8
+ *         /<name>     one dataset [count] for each part: f32, f64, int64, uint8, uint64 or int32
  *
  * The bytes of a file are a function of its parts alone: no time, host, rank count or library
  * text is in it. `checksum` is the sum mod 2^64, over the parts, of the XXH64 of the data with
@@ -28,6 +28,8 @@ enum tdo_checkpoint_type {
     TDO_CHECKPOINT_F64,
     TDO_CHECKPOINT_I64,
     TDO_CHECKPOINT_U8, /* bytes or text */
+    TDO_CHECKPOINT_U64,
+    TDO_CHECKPOINT_I32,
     TDO_CHECKPOINT_TYPES
 };
 

@@ -16,19 +16,19 @@
 
 static hid_t native(enum tdo_checkpoint_type type)
 {
-    const hid_t types[] = {[TDO_CHECKPOINT_F32] = H5T_NATIVE_FLOAT,
-                           [TDO_CHECKPOINT_F64] = H5T_NATIVE_DOUBLE,
-                           [TDO_CHECKPOINT_I64] = H5T_NATIVE_INT64,
-                           [TDO_CHECKPOINT_U8] = H5T_NATIVE_UINT8};
+    const hid_t types[] = {
+        [TDO_CHECKPOINT_F32] = H5T_NATIVE_FLOAT,  [TDO_CHECKPOINT_F64] = H5T_NATIVE_DOUBLE,
+        [TDO_CHECKPOINT_I64] = H5T_NATIVE_INT64,  [TDO_CHECKPOINT_U8] = H5T_NATIVE_UINT8,
+        [TDO_CHECKPOINT_U64] = H5T_NATIVE_UINT64, [TDO_CHECKPOINT_I32] = H5T_NATIVE_INT32};
     return types[type];
 }
 
 static const char *type_name(int type)
 {
-    static const char *const names[] = {[TDO_CHECKPOINT_F32] = "f32",
-                                        [TDO_CHECKPOINT_F64] = "f64",
-                                        [TDO_CHECKPOINT_I64] = "int64",
-                                        [TDO_CHECKPOINT_U8] = "uint8"};
+    static const char *const names[] = {
+        [TDO_CHECKPOINT_F32] = "f32",    [TDO_CHECKPOINT_F64] = "f64",
+        [TDO_CHECKPOINT_I64] = "int64",  [TDO_CHECKPOINT_U8] = "uint8",
+        [TDO_CHECKPOINT_U64] = "uint64", [TDO_CHECKPOINT_I32] = "int32"};
     return type >= 0 && type < TDO_CHECKPOINT_TYPES ? names[type] : "another type";
 }
 

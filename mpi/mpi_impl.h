@@ -105,6 +105,29 @@ void tdo_ledger_name(struct tdo_ledger_segment s, char *out, size_t room);
 TDO_MUST tdo_err tdo_ledger_list(const char *ledger_dir, struct tdo_ledger_segment **out,
                                  int64_t *count);
 
+/* ---- an HDF5 file that is put together in memory, h5file.c ---- */
+
+struct tdo_h5file {
+    int64_t file;      /* HDF5's number for it; -1: none */
+    const void *bytes; /* borrowed from the file, after tdo_h5file_end */
+    int64_t size;
+};
+
+/* Begin, add, end; then write it, with a seal, and free it. `bytes`: about how large it gets. An
+ * attribute of the file: a text, or numbers; data as a dataset, [count] or [count/width][width].
+ * Errors: TDO_ERR_LIBRARY. */
+TDO_MUST tdo_err tdo_h5file_begin(int64_t bytes, struct tdo_h5file *m);
+TDO_MUST tdo_err tdo_h5file_text(const struct tdo_h5file *m, const char *name,
+                                 const char *text);
+TDO_MUST tdo_err tdo_h5file_numbers(const struct tdo_h5file *m,
+                                    const struct tdo_checkpoint_part *p);
+TDO_MUST tdo_err tdo_h5file_data(const struct tdo_h5file *m,
+                                 const struct tdo_checkpoint_part *p, int64_t width);
+TDO_MUST tdo_err tdo_h5file_end(struct tdo_h5file *m);
+/* 0, or -1 with the reason in errno; synced. */
+int tdo_h5file_write(const char *path, const struct tdo_h5file *m);
+void tdo_h5file_free(struct tdo_h5file *m);
+
 /* ---- the checkpoint's format, checkpoint.c ---- */
 
 #define TDO_CHECKPOINT_NEWEST "checkpoint.h5"

@@ -123,6 +123,48 @@ static tdo_err fill_plot(const struct tdo_report *r, tdo_plot *p)
     return TDO_OK;
 }
 
+/* The share of images in each quarter of Phi^-1(p), as p_lower.tsv has it. */
+static void fill_histogram(const struct tdo_report *r, tdo_plot *p)
+{
+    for (int k = 0; k < r->runs; k++) {
+        const struct tdo_results_certificates *c = &r->run[k].certificates;
+        const struct tdo_plot_series series = {r->run[k].name, TDO_PLOT_STEPS, k, k / 7, false};
+        if (c->bins == 0) {
+            continue;
+        }
+        tdo_plot_series(p, &series);
+        for (int b = 1; b <= c->bins; b++) { /* [0]: no radius */
+            const int64_t images = b < c->bins ? c->bin[b] : 0;
+            tdo_plot_point(p, 0.25 * (b - 1), 100 * (double)images / (double)c->images);
+        }
+    }
+}
+
+static tdo_err draw_histogram(struct tdo_report *r)
+{
+    const struct tdo_plot_frame frame = {.name = "p_lower",
+                                         .title = "Lower bounds on the vote",
+                                         .x = "radius / sigma, of the lower bound",
+                                         .y = "images (%), each quarter"};
+    tdo_plot *p = NULL;
+    bool there = false;
+    for (int k = 0; k < r->runs; k++) {
+        there = there || r->run[k].certificates.bins > 0;
+    }
+    if (!there) {
+        return TDO_OK;
+    }
+    TDO_TRY(tdo_plot_new(&frame, &p));
+    fill_histogram(r, p);
+    fprintf(r->page,
+            "How many images have a lower bound p on the probability of their class where: "
+            "a radius is sigma times the normal quantile of p. Images without a radius are "
+            "left out.\n\n");
+    tdo_err err = tdo_report_plot(r, p, &frame);
+    tdo_plot_free(&p);
+    return err;
+}
+
 tdo_err tdo_report_certified(struct tdo_report *r)
 {
     const double high = largest(r);
@@ -150,5 +192,5 @@ tdo_err tdo_report_certified(struct tdo_report *r)
         err = tdo_report_plot(r, p, &frame);
     }
     tdo_plot_free(&p);
-    return err;
+    return err == TDO_OK ? draw_histogram(r) : err;
 }

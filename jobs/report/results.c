@@ -323,6 +323,37 @@ static tdo_err take_votes(struct tdo_tsv *t, struct tdo_results_certificates *to
     return TDO_OK;
 }
 
+static tdo_err take_histogram(struct tdo_tsv *t, struct tdo_results_certificates *to)
+{
+    int at = 0;
+    bool more = false;
+    TDO_TRY(tdo_tsv_need(t, "images", &at));
+    TDO_TRY(tdo_tsv_next(t, &more));
+    while (more && to->bins < TDO_RESULTS_BINS) {
+        TDO_TRY(tdo_tsv_int(t, at, 0, to->images, &to->bin[to->bins]));
+        to->bins++;
+        TDO_TRY(tdo_tsv_next(t, &more));
+    }
+    return TDO_OK;
+}
+
+static tdo_err read_histogram(struct tdo_results *r)
+{
+    struct tdo_tsv t = {0};
+    char path[1024];
+    bool there = false;
+    TDO_TRY(find(r, "p_lower.tsv", path, &there));
+    if (!there) {
+        return TDO_OK;
+    }
+    tdo_err err = tdo_tsv_open(path, &t);
+    if (err == TDO_OK) {
+        err = take_histogram(&t, &r->certificates);
+    }
+    tdo_tsv_free(&t);
+    return err;
+}
+
 static tdo_err read_certificates(struct tdo_results *r)
 {
     struct tdo_results_certificates *c = &r->certificates;
@@ -346,8 +377,9 @@ static tdo_err read_certificates(struct tdo_results *r)
     TDO_GOTO(find(r, "votes.tsv", path, &there));
     if (there) {
         TDO_GOTO(tdo_tsv_open(path, &t));
-        err = take_votes(&t, c);
+        TDO_GOTO(take_votes(&t, c));
     }
+    err = read_histogram(r);
 done:
     tdo_tsv_free(&t);
     return err;

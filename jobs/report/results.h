@@ -43,12 +43,16 @@ struct tdo_results_epoch {
     double metric[TDO_RESULTS_METRICS]; /* NaN: not there */
 };
 
-/* certify.tsv, votes.tsv and what run.json says of the job */
+enum { TDO_RESULTS_BINS = 64 };
+
+/* certify.tsv, votes.tsv, p_lower.tsv and what run.json says of the job */
 struct tdo_results_certificates {
     int64_t images, abstained, correct;
     double *limit;    /* [images] sorted radii; -1 where wrong or abstaining */
     double average;   /* radius, 0 where wrong or abstaining */
     int64_t majority; /* images whose votes of estimation are most for the label; -1 unknown */
+    int bins;         /* of p_lower.tsv; 0: it is not there */
+    int64_t bin[TDO_RESULTS_BINS];            /* images; [0]: abstained on */
     double sigma, alpha;                      /* NaN: not said */
     char certifier[32], n[24], precision[16]; /* "-" where not said */
 };

@@ -17,6 +17,9 @@
 
 #include "nn/base/error.h"
 
+/* The name of all this, for results that others draw again. Changes when a number would. */
+#define TDO_RNG_VERSION "philox4x32-10 v1"
+
 /* What a number is for. Never reorder: stored results depend on the values. */
 enum tdo_purpose {
     TDO_PURPOSE_INIT = 1,    /* weights; layer = parameter index */
@@ -32,6 +35,7 @@ enum tdo_purpose {
     TDO_PURPOSE_TEST,
     TDO_PURPOSE_ATTACK_DRAW, /* a random target, while it is attacked */
     TDO_PURPOSE_JUDGE, /* a random target's draws that say whether an attack came through */
+    TDO_PURPOSE_PLAN,  /* votes that tell how many more a certification will want */
     TDO_PURPOSE_REFINE = 0x80 /* a flag beside the purpose: 32 more bits of the same counter */
 };
 

@@ -24,6 +24,7 @@ same() {
 must_equal_runs() {
     must_equal "$1/votes.tsv" "$2/votes.tsv"
     must_equal "$1/schedule.json" "$2/schedule.json"
+    must_equal "$1/certificates.h5" "$2/certificates.h5"
     check "the certificates of $1 and $2 are the same" cmp -s <(cut -f1-5,7- "$1/certify.tsv") \
         <(cut -f1-5,7- "$2/certify.tsv")
 }
@@ -74,7 +75,7 @@ same million 2 64 "${million[@]}"
 looks seed 2 "${radii[@]}" run.seed=2
 must_differ radii.1/votes.tsv seed/votes.tsv
 cp -r radii.1 again
-rm again/votes.tsv again/certify.tsv
+rm again/votes.tsv again/certify.tsv again/certificates.h5
 looks again 3 "${radii[@]}"
 check "nothing was drawn again" grep -q '^resume' err
 must_equal_runs radii.1 again

@@ -6,6 +6,8 @@
 #include <time.h>
 #include <xxhash.h>
 
+#include "jobs/launch.h"
+#include "jobs/stop.h"
 #include "nn/base/file.h"
 #include "nn/base/log.h"
 #include "nn/base/memory.h"
@@ -132,13 +134,24 @@ static tdo_err start_record(struct tdo_job_context *c, unsigned bit, const char 
     return write_record(run);
 }
 
+/* Stop when told to, or when the time is nearly over; the root's clock and word count. */
+static tdo_err listen(struct tdo_job_context *c)
+{
+    const int64_t end = tdo_launch_end(c->comm);
+    const int64_t until = tdo_config_int(c->config, "run.until");
+    const int64_t margin = tdo_config_int(c->config, "run.margin");
+    return tdo_comm_agree(c->comm, tdo_stop_listen(until > 0 ? until : end, margin));
+}
+
 tdo_err tdo_run_begin(struct tdo_job_context *c, const char *job, unsigned bit,
                       const char *result, struct tdo_run *run)
 {
     *run = (struct tdo_run){
         .comm = c->comm, .job = job, .dir = tdo_config_text(c->config, "run.dir")};
     const bool root = tdo_comm_rank(run->comm) == 0;
+    TDO_TRY(listen(c));
     TDO_TRY(agree_on_machine(run, (int)tdo_config_int(c->config, "run.threads")));
+    tdo_launch_warn(run->comm, (int)tdo_config_int(c->config, "run.threads"));
     TDO_TRY(tdo_comm_agree(run->comm, root ? tdo_file_make_dir(run->dir) : TDO_OK));
     TDO_TRY(tdo_lock_take(run->comm, run->dir, &run->lock));
     return tdo_comm_agree(run->comm, root ? start_record(c, bit, result, run) : TDO_OK);

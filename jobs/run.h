@@ -17,7 +17,7 @@ struct tdo_run {
     tdo_lock *lock;
 };
 
-/* Agree on the instruction set (the weakest rank's; without oneDNN all ranks must have OpenBLAS's
+/* Listen to signals and to the clock (stop.h; run.until, run.margin). Agree on the instruction set (the weakest rank's; without oneDNN all ranks must have OpenBLAS's
  * kernels for one core, else TDO_ERR_CONFIG) and the threads, make and lock the directory,
  * refuse it when it holds `result` already (the job is done), and write run.json with the start.
  * Ranks: collective; errors are agreed. */

@@ -8,6 +8,7 @@
  *     stack.c          the images that are trained on: those of the data set, copies, stored sets
  *     train_state.c    metrics.jsonl; checkpoints: everything that a resumed run needs */
 #include "jobs/run.h"
+#include "jobs/stop.h"
 #include "jobs/train/stack.h"
 #include "jobs/train/stored.h"
 #include "jobs/train/trainer.h"
@@ -58,6 +59,8 @@ struct tdo_training {
     float *kept[TDO_PARAM_FIXED]; /* blocks of the best (worst) epoch; NULL: keep the last */
     char *metrics;                /* text of metrics.jsonl, on every rank */
     int64_t metrics_bytes;
+
+    struct tdo_stop_pace pace;
 };
 
 /* ---- train_input.c: collective, errors are agreed ---- */

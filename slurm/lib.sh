@@ -33,9 +33,21 @@ tell_end() {
     export SLURM_JOB_END_TIME=$end
 }
 
-# Slurm says the number of tasks only where it was asked for.
+# As many as tasks were asked for; else one for so many cores as --cpus-per-task says, of all that
+# the allocation has on each node, which Slurm writes as 8(x2),4.
 ranks_here() {
-    echo "${SLURM_NTASKS:-$((SLURM_JOB_NUM_NODES * ${SLURM_NTASKS_PER_NODE:-1}))}"
+    local group times ranks=0
+    if [[ -n ${SLURM_NTASKS:-} ]]; then
+        echo "$SLURM_NTASKS"
+        return
+    fi
+    # shellcheck disable=SC2017 # whole ranks of each node
+    for group in ${SLURM_JOB_CPUS_PER_NODE//,/ }; do
+        times=1
+        [[ $group != *x* ]] || times=${group#*x}
+        ranks=$((ranks + ${group%%(*} / ${SLURM_CPUS_PER_TASK:-1} * ${times%)}))
+    done
+    echo "$ranks"
 }
 
 # set_launcher <srun or mpirun> <ranks>: with the cores that the allocation has for a rank.

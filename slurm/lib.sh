@@ -127,7 +127,14 @@ run_and_wait() {
     return "$code"
 }
 
+# Back into the queue, unless Slurm is ending the job itself (scancel stops ranks early, too).
 again() {
+    local state
+    state=$(scontrol show job -o "$SLURM_JOB_ID" | grep -oP ' JobState=\K\S+') || true
+    if [[ $state != RUNNING ]]; then
+        say "$1; Slurm says $state: not queued again"
+        exit "$2"
+    fi
     say "$1; back into the queue"
     if ! scontrol requeue "$SLURM_JOB_ID"; then
         say "this job may not be queued again: submit it by hand, it goes on where it stopped"

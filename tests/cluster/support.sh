@@ -5,19 +5,37 @@ cluster=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$cluster/../.." && pwd)
 failures=0
 
+# Directories of earlier runs that were killed: those whose process is gone. Those of runs that
+# failed say no process and stay.
+remove_leftovers() {
+    local owner pid started
+    for owner in "${TMPDIR:-/tmp}/testudo-$1"-*/owner; do
+        read -r pid started 2> /dev/null < "$owner" || continue
+        [[ $(start_of "$pid") == "$started" ]] || rm -rf "$(dirname "$owner")"
+    done
+}
+
+# When a process started, in ticks since boot; nothing if there is no such process.
+start_of() {
+    sed 's/.*) //' "/proc/$1/stat" 2> /dev/null | cut -d ' ' -f 20
+}
+
 # enter_cluster <arguments of the script...>: starts the script again in a cluster, in a fresh
 # directory that stays when something failed. The first argument is the program.
 enter_cluster() {
     local directory code=0 testudo=${1:?usage: $0 TESTUDO ...}
     testudo=$(readlink -f "$testudo")
+    remove_leftovers "$(basename "$0")"
     directory=$(mktemp -d "${TMPDIR:-/tmp}/testudo-$(basename "$0")-XXXXXX")
     cd "$directory" || exit 1
+    echo "$$ $(start_of $$)" > owner
     CLUSTER_SHARE=$(dirname "$testudo"):${TESTUDO_DATA:-/nowhere} TESTUDO=$testudo \
         IN_CLUSTER=$directory "$cluster/run" "$cluster/$(basename "$0")" "$testudo" "${@:2}" || code=$?
     cd / || exit 1
     if [[ $code -eq 0 || $code -eq 77 ]]; then
         rm -rf "$directory"
     else
+        rm -f "$directory/owner"
         echo "everything is kept in $directory"
     fi
     exit "$code"

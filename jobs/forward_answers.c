@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "jobs/forward_impl.h"
+#include "jobs/stop.h"
 #include "mpi/lease.h"
 #include "mpi/ledger.h"
 
@@ -123,6 +124,7 @@ static tdo_err run_lease(struct asking *a, struct tdo_range items)
     a->drawn = 0;
     for (int64_t i = items.first; i < items.end; i++) {
         const int64_t rest = a->lefts - i * batch, n = rest < batch ? rest : batch;
+        TDO_TRY(tdo_stop_check());
         memcpy(a->f->image, a->left + i * batch, (size_t)n * sizeof *a->left);
         TDO_TRY(tdo_forward_batch(a->f, a->images, n, &to));
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "jobs/job.h"
+#include "jobs/launch.h"
 #include "nn/base/exact.h"
 #include "nn/base/log.h"
 
@@ -81,6 +82,7 @@ static tdo_err run(int argc, char **argv, struct tdo_job_context *context)
         return run_alone(argc, argv, job, context);
     }
     TDO_TRY(tdo_comm_new(&context->comm));
+    TDO_TRY(tdo_launch_check(context->comm)); /* fails in worlds of one rank */
     if (err == TDO_OK) {
         err = read_arguments(argc, argv, job, context);
     }
@@ -94,7 +96,9 @@ int main(int argc, char **argv)
     signal(SIGXFSZ,
            SIG_IGN); /* a file that may not grow is an error of write(2), not the end */
     tdo_err err = run(argc, argv, &context);
-    tdo_comm_report(context.comm, err);
+    if (!tdo_launch_echoes(context.comm)) {
+        tdo_comm_report(context.comm, err);
+    }
     tdo_config_free(&context.config);
     tdo_comm_free(&context.comm);
     tdo_exact_cleanup();

@@ -246,6 +246,8 @@ static const char tail[] =
     "threads a rank has.\n"
     ".TP\n\\fBOMPI_ALLOW_RUN_AS_ROOT\\fR, \\fBOMPI_ALLOW_RUN_AS_ROOT_CONFIRM\\fR\n"
     "Open MPI wants both set to 1 before \\fBmpirun\\fR works as root, as in a container.\n"
+    ".TP\n\\fBSLURM_JOB_END_TIME\\fR\n"
+    "When the job is over, in seconds since 1970; \\fBrun.until\\fR wins over it.\n"
     ".SH FILES\n"
     "In \\fBrun.dir\\fR:\n"
     ".TP\n\\fBrun.json\\fR\n"

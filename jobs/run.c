@@ -6,7 +6,9 @@
 #include <time.h>
 #include <xxhash.h>
 
+#include "jobs/launch.h"
 #include "jobs/network_front.h"
+#include "jobs/stop.h"
 #include "nn/base/file.h"
 #include "nn/base/log.h"
 #include "nn/base/memory.h"
@@ -136,16 +138,29 @@ static tdo_err start_record(struct tdo_job_context *c, unsigned bit, const char 
 tdo_err tdo_run_machine(struct tdo_job_context *c, const char *job, struct tdo_run *run)
 {
     const bool given = tdo_config_given(c->config, "run.dir");
+    const int threads = (int)tdo_config_int(c->config, "run.threads");
     *run = (struct tdo_run){.comm = c->comm,
                             .job = job,
                             .dir = given ? tdo_config_text(c->config, "run.dir") : "."};
-    return agree_on_machine(run, (int)tdo_config_int(c->config, "run.threads"));
+    TDO_TRY(agree_on_machine(run, threads));
+    tdo_launch_warn(run->comm, threads);
+    return TDO_OK;
+}
+
+/* Stop when told to, or when the time is nearly over; the root's clock and word count. */
+static tdo_err listen(struct tdo_job_context *c)
+{
+    const int64_t end = tdo_launch_end(c->comm);
+    const int64_t until = tdo_config_int(c->config, "run.until");
+    const int64_t margin = tdo_config_int(c->config, "run.margin");
+    return tdo_comm_agree(c->comm, tdo_stop_listen(until > 0 ? until : end, margin));
 }
 
 tdo_err tdo_run_begin(struct tdo_job_context *c, const char *job, unsigned bit,
                       const char *result, struct tdo_run *run)
 {
     const bool root = tdo_comm_rank(c->comm) == 0;
+    TDO_TRY(listen(c));
     TDO_TRY(tdo_run_machine(c, job, run));
     TDO_TRY(tdo_comm_agree(run->comm, root ? tdo_file_make_dir(run->dir) : TDO_OK));
     TDO_TRY(tdo_lock_take(run->comm, run->dir, &run->lock));

@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "jobs/inference.h"
+#include "jobs/stop.h"
 #include "mpi/lease.h"
 #include "mpi/ledger.h"
 #include "nn/base/log.h"
@@ -372,6 +373,7 @@ static tdo_err run_item(tdo_sampler *s, int64_t number)
 static tdo_err run_lease(tdo_sampler *s, int64_t first, int64_t count)
 {
     for (int64_t i = first; i < first + count; i++) {
+        TDO_TRY(tdo_stop_check());
         TDO_TRY(run_item(s, round_item(s, i)));
     }
     TDO_TRY(run_batch(s)); /* rows beyond `filled` hold old draws and are not counted */

@@ -199,6 +199,20 @@ static bool finished(const struct tdo_training *t)
     return t->count[TDO_TRAINING_STEP] >= t->steps || t->count[TDO_TRAINING_STOPPED];
 }
 
+/* Behind a step that is not the last one: leave, if any rank was asked to, with a checkpoint. */
+static tdo_err stop_if_asked(struct tdo_training *t, bool stored)
+{
+    if (finished(t) || !tdo_stop_agreed(t->run.comm, &t->pace, t->count[TDO_TRAINING_STEP])) {
+        return TDO_OK;
+    }
+    if (!stored) {
+        TDO_TRY(tdo_train_store(t));
+    }
+    tdo_log_root(TDO_LOG_INFO, "stop behind step %lld of %lld",
+                 (long long)t->count[TDO_TRAINING_STEP], (long long)t->steps);
+    return tdo_stop_error();
+}
+
 static tdo_err after_step(struct tdo_training *t)
 {
     const int64_t done = t->count[TDO_TRAINING_STEP];
@@ -206,8 +220,11 @@ static tdo_err after_step(struct tdo_training *t)
     if (epoch) {
         TDO_TRY(end_epoch(t));
     }
-    const bool due = t->save ? done % t->save == 0 : epoch;
-    return due || finished(t) ? tdo_train_store(t) : TDO_OK;
+    const bool due = finished(t) || (t->save ? done % t->save == 0 : epoch);
+    if (due) {
+        TDO_TRY(tdo_train_store(t));
+    }
+    return stop_if_asked(t, due);
 }
 
 static void describe_progress(const struct tdo_training *t, char *note, size_t size)
@@ -239,7 +256,7 @@ static tdo_err all_steps(struct tdo_training *t)
         }
         describe_progress(t, note, sizeof note);
         tdo_progress_show(&progress, step + 1, note);
-        TDO_TRY(after_step(t));
+        TDO_TRY(after_step(t)); /* agreed */
     }
     if (err == TDO_OK) {
         const double seconds = tdo_log_now() - progress.started;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "jobs/attack/attacking.h"
+#include "jobs/stop.h"
 
 /* Room for a batch; arrays are [batch,P] or [batch]. */
 struct batch {
@@ -306,6 +307,7 @@ static tdo_err run_lease(struct tdo_attacking *a, struct tdo_attack_row *row, wo
 {
     for (int64_t i = picked.first; i < picked.end; i += a->batch) {
         const int64_t left = picked.end - i;
+        TDO_TRY(tdo_stop_check());
         TDO_TRY(read_clean(a, i, left < a->batch ? left : a->batch, b));
         TDO_TRY(work(a, row, b));
         TDO_TRY(tdo_lease_poll(a->lease));

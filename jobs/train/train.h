@@ -9,6 +9,7 @@
  *     denoising.c      what validates a denoiser
  *     train_state.c    metrics.jsonl; checkpoints: everything that a resumed run needs */
 #include "jobs/run.h"
+#include "jobs/stop.h"
 #include "jobs/train/denoising.h"
 #include "jobs/train/stack.h"
 #include "jobs/train/stored.h"
@@ -61,6 +62,8 @@ struct tdo_training {
     float *kept[TDO_PARAM_FIXED]; /* blocks of the best (worst) epoch; NULL: keep the last */
     char *metrics;                /* text of metrics.jsonl, on every rank */
     int64_t metrics_bytes;
+
+    struct tdo_stop_pace pace;
 };
 
 /* ---- train_input.c: collective, errors are agreed ---- */

@@ -187,6 +187,8 @@ static tdo_err settings(const tdo_config *c, const struct tdo_training *t, tdo_j
     if (tdo_json_get(*out, "run", &run) && tdo_json_get(*out, "train", &train) &&
         tdo_json_get(*out, "model", &model)) {
         tdo_json_remove(run, "dir");
+        tdo_json_remove(run, "until");
+        tdo_json_remove(run, "margin");
         tdo_json_remove(model, "file");
         for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
             tdo_json_remove(train, places[i]);

@@ -120,7 +120,7 @@ tdo_err tdo_denoising_open(tdo_comm *comm, const tdo_dataset *data, struct tdo_n
     d->u8 = tdo_dataset_info(data)->is_u8;
     d->pixels = tdo_dataset_pixels(data);
     TDO_GOTO(tdo_stack_open_held(comm, data, &n->defenses, h, &d->stack));
-    err = tdo_memory_new(2 * BATCH * d->pixels, &d->x);
+    err = tdo_memory_new(INT64_C(2) * BATCH * d->pixels, &d->x);
     if (err == TDO_OK) {
         err = make_plan(d);
     }

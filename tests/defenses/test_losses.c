@@ -228,7 +228,10 @@ static tdo_node forward(void *self, tdo_node pixels)
 static tdo_node teacher(void *self, tdo_node pixels, const char *tap, tdo_node *there)
 {
     struct network *n = self;
-    CU_ASSERT_TRUE(!tap && !there);
+    CU_ASSERT_PTR_NULL(tap);
+    if (tap) {
+        *there = TDO_NONE;
+    }
     tdo_node x = tdo_op_reshape(n->g, pixels, TDO_SHAPE(N, P));
     return tdo_op_affine(n->g, tdo_op_matmul(n->g, x, n->w, false, true), 3, 0);
 }

@@ -30,6 +30,7 @@ declare -A more=([trades]=defense.0.inner=1 [vat]=defense.0.inner=3 [deep_defens
     [epgd_cni]="defense=cni,adversarial defense.1.inner=4 train.clip=0.05 train.steps=2"
     [noisy_image]="defense.0.on=image defense.0.grain=element" [noisy_inputs]="defense.0.on=inputs defense.0.grain=channel"
     [colored_outputs]="defense.0.on=outputs defense.0.linear=plain"
+    [guided_denoiser]="defense.0.guide=plain defense.0.sets=crafted/adversarial.h5 model.name=dunet model.width=0.0625"
     [ensemble_adversarial]=defense.0.sources=teacher,second/model.safetensors)
 
 # train_row <directory> <ranks> <arguments...>

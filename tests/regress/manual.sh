@@ -84,7 +84,7 @@ offers 'testudo certify r' run.cfg run.dir= run.seed= run.threads=
 offers 'testudo certify run.cfg data.file=da' data
 offers 'testudo certify run.cfg da' data.file= data.split= data/
 offers 'testudo certify run.cfg data.file=data/' data/a.h5
-offers 'testudo train defense=g' gaussian
+offers 'testudo train defense=ga' gaussian
 offers 'testudo train defense.1.si' defense.1.sigma= defense.1.sigma_init= defense.1.sigma_inner=
 offers 'testudo train defense.1.noise=re' real
 breaks=' ' offers 'testudo train train.optimizer=s' train.optimizer=sgd

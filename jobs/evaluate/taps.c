@@ -55,7 +55,8 @@ static tdo_err make(struct tdo_network *n, bool noise, tdo_taps *t)
     *b = tdo_network_build_context(n, t->g, TDO_NORM_RUNNING);
     b->keys = t->keys;
     b->noise = noise;
-    (void)tdo_network_logits(n, b, t->pixels);
+    tdo_node x = tdo_defense_preprocess(&n->defenses, t->g, t->pixels);
+    (void)tdo_network_behind(n, b, tdo_model_input(b, &n->spec, x));
     list_taps(b, t);
     tdo_memory_free(&b);
     return make_plan(n, t);

@@ -1,7 +1,8 @@
 #ifndef TDO_JOBS_TAPS_H
 #define TDO_JOBS_TAPS_H
 /* What a network computes on its way to the logits: the values at all places that its model names
- * (tdo_layer_tap; `testudo info` lists them), for some rows of pixels at a time. */
+ * (tdo_layer_tap; `testudo info` lists them), for some rows of pixels at a time. Of the network by
+ * itself, whatever stands in front of it in use. */
 #include "jobs/network.h"
 
 typedef struct tdo_taps tdo_taps;

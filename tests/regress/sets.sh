@@ -4,7 +4,9 @@
 denoiser=$4
 source "$(dirname "$0")/lib.sh"
 
-glyphs g.h5 256 64
+n=256
+[[ $mode != brief ]] || n=96
+glyphs g.h5 $n 64
 glyphs h.h5 128 64
 for net in lenet mlp; do
     must_work 1 train run.dir=$net data.file=g.h5 model.name=$net train.steps=40 train.batch=64
@@ -25,9 +27,9 @@ must_work 2 attack set.cfg "${common[@]}" run.dir=two craft.batch=5
 for file in outcomes.tsv attack.json adversarial.h5; do
     must_equal one/$file two/$file
 done
-check "the clean row takes all" test "$(awk -F'\t' '$1 == 0' one/outcomes.tsv | wc -l)" -eq 256
+check "the clean row takes all" test "$(awk -F'\t' '$1 == 0' one/outcomes.tsv | wc -l)" -eq $n
 check "the others take each image once" test \
-    "$(awk -F'\t' 'NR > 1 && $1 > 0 { n[$2]++ } END { for (i in n) if (n[i] != 1) exit 1; print length(n) }' one/outcomes.tsv)" = 256
+    "$(awk -F'\t' 'NR > 1 && $1 > 0 { n[$2]++ } END { for (i in n) if (n[i] != 1) exit 1; print length(n) }' one/outcomes.tsv)" = $n
 check "eps are whole grey levels, several" bash -c "awk -F'\t' '\$1 == 1 && \$10 > 0 { e = \$10 * 255; r = int(e + 0.5); if (e - r > 1e-4 || r - e > 1e-4 || r > 15) exit 1; seen[r]++ }
     END { exit length(seen) < 5 }' one/outcomes.tsv"
 check "attack.json counts them" test "$(grep -c '"taken"' one/attack.json)" -eq 5
@@ -35,7 +37,7 @@ check "attack.json names the sources" grep -A 3 '"sources"' -q one/attack.json
 must_say 'random_noise linf 0.00392157 to 0.0588235'
 
 # Killed when so much is in the ledger, resumed on another number of ranks.
-for bytes in 500000 $([[ $mode == brief ]] || echo 1200000); do
+for bytes in $((2000 * n)) $([[ $mode == brief ]] || echo $((4700 * n))); do
     rm -rf killed
     "$testudo" attack set.cfg "${common[@]}" run.dir=killed craft.batch=2 > out 2> err &
     pid=$!
@@ -53,7 +55,7 @@ done
 
 # Layers are full, so the set is read as one of two attacks: training on it, and a replay.
 must_work 1 train run.dir=trained data.file=g.h5 model.name=lenet train.steps=4 train.batch=64 defense=static_set defense.0.file=one/adversarial.h5
-check "512 examples are stacked" grep -q 'stack static_set: 2 times 256 images' err
+check "two layers of examples are stacked" grep -q "stack static_set: 2 times $n images" err
 must_work 1 attack "${common[@]}" run.dir=replay attack=transfer attack.0.from=one/adversarial.h5 attack.0.row=1
 check "a replay is judged alike" diff <(awk -F'\t' 'NR > 1 && $1 > 0 { print $2, $5 }' one/outcomes.tsv | sort -n) <(awk 'NR > 1 { print $2, $5 }' replay/outcomes.tsv)
 cp lenet/model.safetensors one/
@@ -71,7 +73,7 @@ must_work 3 evaluate "${seen[@]}" run.dir=seen3 evaluate.denoiser=nothing.safete
 for file in denoising.tsv layers.tsv perturbation.tsv samples.h5; do
     must_equal seen/$file seen3/$file
 done
-must_work 1 evaluate "${seen[@]}" run.dir=wild evaluate.denoiser=wild.safetensors evaluate.set_attack=5 evaluate.set_max=30
+must_work 1 evaluate "${seen[@]}" run.dir=wild evaluate.denoiser=wild.safetensors evaluate.set_attack=5 evaluate.set_max=10
 check "it changes nothing: slope 0, the loss stays, all levels too" awk -F'\t' \
     'FILENAME ~ /denoising/ && FNR > 1 { if ($3 != $4 || ($5 != 0 && $5 != "-") || $8 != $10) exit 1 }
      FILENAME ~ /layers/ && FNR > 1 { if ($4 != $6) exit 1 }' seen/denoising.tsv seen/layers.tsv
@@ -79,8 +81,8 @@ check "clean images have no perturbation, at any layer" awk -F'\t' \
     'FNR > 1 && $1 == "clean" && FILENAME ~ /layers/ { n++; if ($4 != 0 || $5 != 0) exit 1 } END { exit n != 5 }' seen/layers.tsv
 check "an attack gets further up than noise of its size" awk -F'\t' \
     '$1 ~ /^ifgsm linf 0.0588/ && $3 == "logits" { n++; if ($4 <= 2 * $5) exit 1 } END { exit n != 1 }' seen/layers.tsv
-check "every pixel is in the histogram" test "$(awk -F'\t' 'NR > 1 { n += $3 } END { print n }' seen/perturbation.tsv)" -eq $((512 * 784))
-check "thirty images of one attack" test "$(cut -f 2 wild/denoising.tsv | tr '\n' ' ')" = 'images 30 30 '
+check "every pixel is in the histogram" test "$(awk -F'\t' 'NR > 1 { n += $3 } END { print n }' seen/perturbation.tsv)" -eq $((2 * n * 784))
+check "ten images of one attack" test "$(cut -f 2 wild/denoising.tsv | tr '\n' ' ')" = 'images 10 10 '
 must_work 1 evaluate "${seen[@]}" run.dir=plain
 must_not_exist plain/perturbation.tsv
 check "without a denoiser its columns are empty" awk -F'\t' 'FNR > 1 && ($4 != "-" || $10 != "-") { exit 1 }' plain/denoising.tsv
@@ -99,7 +101,7 @@ refuse() {
     must_fail "$@"
 }
 must_work 1 attack "${common[@]}" run.dir=half attack=clean,fgsm attack.1.share=0.5
-refuse 2 'images: 256 for each' 1 train run.dir=bad data.file=g.h5 model.name=lenet train.steps=4 defense=static_set defense.0.file=half/adversarial.h5
+refuse 2 "images: $n for each" 1 train run.dir=bad data.file=g.h5 model.name=lenet train.steps=4 defense=static_set defense.0.file=half/adversarial.h5
 refuse 2 'share = 1 expected' 1 attack "${common[@]}" run.dir=bad attack=fgsm attack.0.share=0.5 attack.0.eps=0.5 craft.eps_ref=0.5
 refuse 2 'eps_from = 0 expected' 1 attack "${common[@]}" run.dir=bad attack=fgsm attack.0.eps_from=0.1 attack.0.eps=0.5 craft.eps_ref=0.5
 refuse 2 'attack.0.share' 1 attack "${common[@]}" run.dir=bad attack=fgsm attack.0.share=1.5

@@ -390,6 +390,15 @@ int64_t tdo_certificates_image_blocks(const struct tdo_certificates *c, int64_t 
     return tdo_certificates_blocks(c, c->n0) + tdo_certificates_blocks(c, c->n[i]);
 }
 
+int tdo_certificates_look(const struct tdo_schedule *s, int64_t n)
+{
+    int look = 0;
+    while (look < s->looks - 1 && s->look[look].n != n) {
+        look++;
+    }
+    return look;
+}
+
 enum tdo_stop tdo_certificates_stop(const struct tdo_schedule *s, int look, bool certified)
 {
     return certified              ? TDO_STOP_CERTIFIED

@@ -84,6 +84,9 @@ void tdo_certificates_free(struct tdo_certificates *c);
 int64_t tdo_certificates_blocks(const struct tdo_certificates *c, int64_t draws);
 int64_t tdo_certificates_image_blocks(const struct tdo_certificates *c, int64_t i);
 
+/* The look of a schedule that comes after n draws; the last if none does. */
+int tdo_certificates_look(const struct tdo_schedule *s, int64_t n);
+
 /* The reason why an image stopped, by look and verdict; its name: "certified", "futile",
  * "exhausted". */
 enum tdo_stop tdo_certificates_stop(const struct tdo_schedule *s, int look, bool certified);

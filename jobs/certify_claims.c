@@ -30,15 +30,6 @@ struct claiming {
     struct claim claim[RADII];
 };
 
-static int look_of(const struct tdo_schedule *s, int64_t n)
-{
-    int look = 0;
-    while (look < s->looks - 1 && s->look[look].n != n) {
-        look++;
-    }
-    return look;
-}
-
 /* ---- each for itself --------------------------------------------------------------------------- */
 
 static tdo_err write_guarantee(const struct tdo_certify_tables *t,
@@ -72,7 +63,7 @@ static tdo_err write_verdicts(const struct tdo_certify_tables *t, FILE *to)
     fprintf(to, "idx\tverdict\tstop\tlook\tlinf\tguarantee\n");
     for (int64_t i = 0; i < t->images->count; i++) {
         const struct tdo_certificate *c = &t->certificate[i];
-        const int look = look_of(t->schedule, c->n);
+        const int look = tdo_certificates_look(t->schedule, c->n);
         const bool certified = c->verdict == TDO_VERDICT_CERTIFIED;
         char linf[64];
         double r = 0;
@@ -104,7 +95,7 @@ static tdo_err fill(struct claiming *x)
         const int64_t row = tdo_images_row(t->images, i);
         const int class = tdo_certifier_class(tdo_votes_counts(t->votes, i, TDO_VOTES_SELECT),
                                               tdo_votes_classes(t->votes));
-        const double alpha = s->look[look_of(s, t->certificate[i].n)].alpha;
+        const double alpha = s->look[tdo_certificates_look(s, t->certificate[i].n)].alpha;
         TDO_TRY(tdo_images_read(t->images, &row, 1, NULL, &x->label[i]));
         x->given[i] = (struct tdo_evidence){
             .k = (int64_t)tdo_votes_counts(t->votes, i, TDO_VOTES_COUNT)[class],

@@ -56,16 +56,6 @@ static void set_numbers(const struct tdo_certify_tables *t, struct tdo_certifica
     c->block = (t->options->n + most - 1) / most * step;
 }
 
-/* The look with so many draws. */
-static int look_of(const struct tdo_schedule *s, int64_t n)
-{
-    int look = 0;
-    while (look < s->looks - 1 && s->look[look].n != n) {
-        look++;
-    }
-    return look;
-}
-
 static tdo_err set_image(const struct tdo_certify_tables *t, int64_t i,
                          struct tdo_certificates *c)
 {
@@ -76,7 +66,7 @@ static tdo_err set_image(const struct tdo_certify_tables *t, int64_t i,
     c->idx[i] = row;
     c->n[i] = x->n;
     c->predict[i] = x->predict;
-    c->look[i] = look_of(&c->schedule, x->n);
+    c->look[i] = tdo_certificates_look(&c->schedule, x->n);
     c->p_lower[i] = x->p_lower;
     c->radius[i] = x->radius;
     c->verdict[i] = (uint8_t)x->verdict;

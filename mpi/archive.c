@@ -5,6 +5,7 @@
 #include <hdf5.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -243,9 +244,9 @@ static tdo_err check_format(hid_t file, const char *path, const char *format)
     struct tdo_archive_item x = {
         .name = "format", .type = TDO_CHECKPOINT_U8, .count = -1, .width = 1};
     tdo_err err = read_attribute(file, path, &x);
-    if (err == TDO_OK && strcmp(x.data, format) != 0) {
+    if (err == TDO_OK && (!x.data || strcmp(x.data, format) != 0)) {
         err = TDO_FAIL(TDO_ERR_FORMAT, "%s: format is '%.64s', '%s' is expected", path,
-                       (const char *)x.data, format);
+                       x.data ? (const char *)x.data : "", format);
     }
     tdo_memory_free(&x.data);
     return err;
@@ -255,13 +256,15 @@ static tdo_err read_hash(hid_t file, const char *path, uint64_t *hash)
 {
     struct tdo_archive_item x = {
         .name = "hash", .type = TDO_CHECKPOINT_U8, .count = -1, .width = 1};
-    unsigned long long value = 0;
-    char rest = 0;
+    char *end = NULL;
     tdo_err err = read_attribute(file, path, &x);
-    if (err == TDO_OK && (x.count != 16 || sscanf(x.data, "%16llx%c", &value, &rest) != 1)) {
+    if (err == TDO_OK && (!x.data || x.count != 16)) {
         err = odd(path, "attribute", "hash");
     }
-    *hash = value;
+    if (err == TDO_OK) {
+        *hash = strtoull(x.data, &end, 16);
+        err = *end ? odd(path, "attribute", "hash") : TDO_OK;
+    }
     tdo_memory_free(&x.data);
     return err;
 }

@@ -183,11 +183,18 @@ static tdo_err recompute(struct checking *x)
     return TDO_OK;
 }
 
+static uint64_t bits_of(double x)
+{
+    uint64_t bits = 0;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
 /* What the counts give must be what stands there, bit by bit. */
 static void check_value(const struct checking *x, int64_t i, const char *what, double stands,
                         double gives)
 {
-    if (memcmp(&stands, &gives, sizeof stands) != 0) {
+    if (bits_of(stands) != bits_of(gives)) {
         tdo_verify_defect(x->v, "image %lld: %s %.17g stands there, the counts give %.17g",
                           (long long)x->c->idx[i], what, stands, gives);
     }
@@ -254,13 +261,15 @@ static void check_decision(const struct checking *x, int64_t i)
 static void check_place(const struct checking *x, int64_t i)
 {
     const struct tdo_certificates *c = x->c;
-    if (c->idx[i] != i * c->skip || c->idx[i] >= c->split_images) {
-        tdo_verify_defect(x->v, "entry %lld: image %lld stands there, %lld is expected of %lld",
-                          (long long)i, (long long)c->idx[i], (long long)(i * c->skip),
-                          (long long)c->split_images);
+    const int64_t row = i * c->skip;
+    if (c->idx[i] != row || row >= c->split_images) {
+        tdo_verify_defect(x->v,
+                          "entry %" PRId64 ": image %" PRId64 " stands there, %" PRId64
+                          " is expected of %" PRId64,
+                          i, c->idx[i], row, c->split_images);
     }
     if (c->label[i] < 0 || c->label[i] >= c->classes) {
-        tdo_verify_defect(x->v, "image %lld: label %d is no class", (long long)c->idx[i],
+        tdo_verify_defect(x->v, "image %" PRId64 ": label %d is no class", c->idx[i],
                           (int)c->label[i]);
     }
 }

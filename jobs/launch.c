@@ -2,7 +2,7 @@
  *
  * Slurm tells a task of srun the size of its step (SLURM_STEP_NUM_TASKS); a batch script has no
  * step, so a program that is started in it without srun is one rank on purpose. */
-#define _GNU_SOURCE /* sched_getaffinity */
+#define _GNU_SOURCE /* NOLINT(bugprone-reserved-identifier): of sched_getaffinity */
 #include "jobs/launch.h"
 
 #include <sched.h>

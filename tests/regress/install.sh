@@ -11,7 +11,7 @@ check "it installs" test "$code" -eq 0 || failed_with_output
 
 for file in bin/testudo share/man/man1/testudo.1 share/bash-completion/completions/testudo \
     share/doc/testudo/README.md share/doc/testudo/LICENSE share/doc/testudo/NUMBERS.md \
-    share/testudo/examples/quickstart.cfg share/testudo/slurm/train.sbatch; do
+    share/testudo/examples/quickstart.cfg share/testudo/slurm/train.sbatch share/testudo/slurm/lib.sh; do
     check "$file is there" test -s "$place/$file"
 done
 check "nothing lies elsewhere" test "$(cd "$place" && echo *)" = 'bin share'
@@ -29,3 +29,10 @@ must_work 2 train "$example" run.dir=run data.file=glyphs.h5 train.epochs=1
 must_work 2 certify "$example" run.dir=run data.file=glyphs.h5 certify.n=100
 must_say '^radius \(L2\)'
 must_exist run/certify.tsv
+
+started "$place/share/testudo/slurm/submit" --dry-run --partition=short "$example" run.dir=chain
+check "slurm/submit finds the program that came with it" test "$code" -eq 0 || failed_with_output
+must_say "^export TESTUDO=$testudo\$"
+must_say '^launch certify .*run.dir=chain'
+must_say '^#SBATCH --partition=short$'
+must_not_exist chain

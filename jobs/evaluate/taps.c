@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "jobs/network_front.h"
 #include "nn/base/memory.h"
 #include "nn/graph/plan.h"
 
@@ -39,7 +40,7 @@ static tdo_err make_plan(struct tdo_network *n, tdo_taps *t)
         out[k] = t->tap[k].node;
     }
     const struct tdo_plan_options options = {
-        .fast = true, .bf16 = n->bf16, .param = tdo_params_for_plan, .context = n->params};
+        .fast = true, .bf16 = n->bf16, .param = tdo_network_front_param, .context = n};
     return tdo_plan_new(t->g, t->count, out, &options, &t->plan);
 }
 

@@ -58,7 +58,7 @@ import  = { $import out = "data.h5"; };
 data    = { file = "data.h5"; };
 model   = { name = "lenet"; };
 defense = ( { name = "gaussian"; sigma = 0.25; } );
-train   = { images = 2000; epochs = $1; batch = 64; shards = 8; lr = 0.05; save = 10; };
+train   = { images = 2000; epochs = $1; batch = 64; shards = 8; lr = 0.01; save = 10; };
 craft   = { max = 60; };
 attack  = ( { name = "clean"; }, { name = "pgd"; eps = (0.1, 0.2); steps = 10; } );
 certify = { sigma = 0.25; n = $2; max = 10; hash = true; };

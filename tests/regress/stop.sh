@@ -8,6 +8,7 @@ glyphs glyphs.h5 500 20
 train=(train data.file=glyphs.h5 model.name=lenet train.epochs=32 train.lr=0.02)
 attack=(attack data.file=glyphs.h5 model.file=whole/model.safetensors attack=pgd
     attack.0.steps=100 attack.0.restarts=4)
+[[ $mode != brief ]] || train+=(train.epochs=8)
 certify=(certify data.file=glyphs.h5 model.file=whole/model.safetensors certify.sigma=0.25
     certify.n=2000 certify.hash=1)
 evaluate=(evaluate data.file=glyphs.h5 model.file=whole/model.safetensors vote.sigma=0.2

@@ -209,7 +209,7 @@ static const struct tdo_archive_item *item(const struct tdo_archive_item *x, int
             return &x[i];
         }
     }
-    TDO_ASSERT(!"a name that is bound");
+    tdo_error_bug(__FILE__, __LINE__, "a name that is bound");
     return NULL;
 }
 

@@ -89,7 +89,7 @@ for row in rse pni cni colored_outputs; do
             rm -rf $share$ranks
             mkdir $share$ranks
             cp $row/model.safetensors $share$ranks
-            must_work $ranks evaluate run.dir=$share$ranks data.file=g.h5 noise.share=$share evaluate.batch=$((5 * ranks))
+            must_work $ranks evaluate run.dir=$share$ranks data.file=g.h5 noise.share=$share vote.draws=8 evaluate.batch=$((5 * ranks))
         done
         must_work $ranks certify run.dir=row$ranks data.file=g.h5 certify.sigma=0.2 certify.n=100 certify.n0=10 \
             certify.max=4 certify.hash=true certify.batch=$((3 * ranks))

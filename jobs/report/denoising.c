@@ -363,19 +363,12 @@ static tdo_err write_data(const struct panels *p, FILE *to)
 
 static void write_head(int columns, int rows, FILE *to)
 {
-    const int width = PANEL * columns + 40, height = (PANEL + 40) * rows + 40;
+    const struct tdo_plot_size size = {.width = PANEL * columns + 40,
+                                       .height = (PANEL + 40) * rows + 40,
+                                       .font = 13,
+                                       .png_font = 22};
+    tdo_plot_head(to, "perturbation", &size);
     fprintf(to,
-            "# gnuplot perturbation.gp draws perturbation.svg; gnuplot -e png=1 "
-            "perturbation.gp draws perturbation.png.\n"
-            "if (exists('png')) {\n"
-            "    set terminal pngcairo noenhanced size %d,%d font 'sans,22' linewidth 2\n"
-            "    set output 'perturbation.png'\n"
-            "} else {\n"
-            "    set terminal svg noenhanced size %d,%d font 'sans-serif,13' "
-            "background '#ffffff'\n"
-            "    set output 'perturbation.svg'\n"
-            "}\n"
-            "set encoding utf8\n"
             "set palette defined (0 '#ffffff', 1 '#56b4e9', 2 '#0072b2', 3 '#202020')\n"
             "unset colorbox\n"
             "unset key\n"
@@ -383,20 +376,18 @@ static void write_head(int columns, int rows, FILE *to)
             "set xlabel 'true perturbation (grey levels)'\n"
             "set ylabel 'predicted'\n"
             "set multiplot layout %d,%d\n",
-            2 * width, 2 * height, width, height, rows, columns);
+            rows, columns);
 }
 
 static void write_panel(const struct panel *p, int k, FILE *to)
 {
-    fprintf(to, "set title '");
-    for (const char *c = p->run->name; *c; c++) { /* a quote is doubled */
-        fputs(*c == '\'' ? "''" : (unsigned char)*c < ' ' ? "?" : (char[]){*c, '\0'}, to);
-    }
+    fprintf(to, "set title ");
+    tdo_plot_quote(to, p->run->name);
     if (isfinite(p->slope)) {
-        fprintf(to, ", slope %.3f", p->slope);
+        fprintf(to, ".', slope %.3f'", p->slope);
     }
     fprintf(to,
-            "'\n"
+            "\n"
             "plot 'perturbation.dat' index %d using 1:2:(log10(1 + $3)) with image, \\\n"
             "     x with lines dashtype 2 linecolor '#808080'",
             k);

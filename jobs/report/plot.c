@@ -141,8 +141,7 @@ static const char *const palette[] = {"#0072B2", "#D55E00", "#009E73", "#CC79A7"
                                       "#E69F00", "#56B4E9", "#000000"};
 enum { COLORS = sizeof palette / sizeof *palette, DASHES = 5, MARKS = 6 };
 
-/* Between single quotes, where only they have a meaning. */
-static void quote(FILE *to, const char *text)
+void tdo_plot_quote(FILE *to, const char *text)
 {
     fputc('\'', to);
     for (const char *c = text; *c; c++) {
@@ -154,10 +153,29 @@ static void quote(FILE *to, const char *text)
     fputc('\'', to);
 }
 
+void tdo_plot_head(FILE *to, const char *name, const struct tdo_plot_size *size)
+{
+    fprintf(to, "# gnuplot %s.gp draws %s.svg; gnuplot -e png=1 %s.gp draws %s.png.\n", name,
+            name, name, name);
+    fprintf(to,
+            "if (exists('png')) {\n"
+            "    set terminal pngcairo noenhanced size %d,%d font 'sans,%d' linewidth 2 "
+            "pointscale 2\n"
+            "    set output '%s.png'\n"
+            "} else {\n"
+            "    set terminal svg noenhanced size %d,%d font 'sans-serif,%d' "
+            "background '#ffffff'\n"
+            "    set output '%s.svg'\n"
+            "}\n"
+            "set encoding utf8\n",
+            2 * size->width, 2 * size->height, size->png_font, name, size->width, size->height,
+            size->font, name);
+}
+
 static void set(FILE *to, const char *what, const char *text)
 {
     fprintf(to, "set %s ", what);
-    quote(to, text);
+    tdo_plot_quote(to, text);
     fputc('\n', to);
 }
 
@@ -178,22 +196,11 @@ static void write_frame(const tdo_plot *p, FILE *to)
     const struct tdo_plot_frame *f = &p->frame;
     const int columns = legend_columns(p);
     const int lines = (int)((p->many + columns - 1) / columns), height = 460 + 22 * lines;
-    fprintf(to, "# gnuplot %s.gp draws %s.svg; gnuplot -e png=1 %s.gp draws %s.png.\n", f->name,
-            f->name, f->name, f->name);
-    fprintf(to,
-            "if (exists('png')) {\n"
-            "    set terminal pngcairo noenhanced size 1600,%d font 'sans,26' linewidth 2 "
-            "pointscale 2\n"
-            "    set output '%s.png'\n"
-            "} else {\n"
-            "    set terminal svg noenhanced size 800,%d font 'sans-serif,14' "
-            "background '#ffffff'\n"
-            "    set output '%s.svg'\n"
-            "}\n",
-            2 * height, f->name, height, f->name);
+    const struct tdo_plot_size size = {
+        .width = 800, .height = height, .font = 14, .png_font = 26};
+    tdo_plot_head(to, f->name, &size);
     fprintf(
         to,
-        "set encoding utf8\n"
         "set key outside bottom center horizontal Left reverse samplen 3 maxcols %d title ' '\n"
         "set border 3 linecolor '#404040'\n"
         "set tics nomirror out\n"
@@ -226,7 +233,7 @@ static void write_axes(const tdo_plot *p, FILE *to)
     fprintf(to, "set xtics scale 0%s (", p->ticks > 5 ? " rotate by -30" : "");
     for (int64_t i = 0; i < p->ticks; i++) {
         fputs(i ? ", " : "", to);
-        quote(to, p->tick[i].name);
+        tdo_plot_quote(to, p->tick[i].name);
         fprintf(to, " %.9g", p->tick[i].x);
     }
     fprintf(
@@ -261,7 +268,7 @@ static void write_series(const tdo_plot *p, const struct series *s, int64_t bloc
     } else {
         write_line(&s->is, s->end - s->first, to);
     }
-    quote(to, s->is.label);
+    tdo_plot_quote(to, s->is.label);
     if (s->is.style == TDO_PLOT_BARS && p->ticks <= 6) { /* numbers of more would overlap */
         fprintf(to,
                 ", \\\n     '' index %lld using 1:2:(sprintf('%%.1f', $2)) with labels offset "

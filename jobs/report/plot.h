@@ -10,6 +10,7 @@
  * differ in dashes and marks. */
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "nn/base/error.h"
 
@@ -51,6 +52,16 @@ bool tdo_plot_empty(const tdo_plot *p); /* no series with a point */
 
 /* Write both files into the directory. Errors: TDO_ERR_FILE, TDO_ERR_MEMORY. */
 TDO_MUST tdo_err tdo_plot_write(const tdo_plot *p, const char *dir);
+/* For scripts that are written elsewhere: the beginning of NAME.gp, which says what it draws and how
+ * large; a PNG has twice the pixels of the SVG. */
+struct tdo_plot_size {
+    int width, height;  /* of the SVG */
+    int font, png_font; /* points */
+};
+void tdo_plot_head(FILE *to, const char *name, const struct tdo_plot_size *size);
+/* A text between single quotes, where only they have a meaning. */
+void tdo_plot_quote(FILE *to, const char *text);
+
 /* Have gnuplot draw NAME.svg, and NAME.png if asked, in that directory. Errors: TDO_ERR_LIBRARY
  * when gnuplot is not there or fails, with what it said. Ranks: not collective. */
 TDO_MUST tdo_err tdo_plot_draw(const char *dir, const char *name, bool png);

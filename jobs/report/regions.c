@@ -116,21 +116,11 @@ static tdo_err write_data(struct panels *p, FILE *to)
 
 static void write_head(int columns, int rows, FILE *to)
 {
-    const int width = PANEL * columns + 16, height = (PANEL + 30) * rows + 16;
-    fprintf(to,
-            "# gnuplot regions.gp draws regions.svg; gnuplot -e png=1 regions.gp draws "
-            "regions.png.\n"
-            "if (exists('png')) {\n"
-            "    set terminal pngcairo noenhanced size %d,%d font 'sans,22' linewidth 2 "
-            "pointscale 2\n"
-            "    set output 'regions.png'\n"
-            "} else {\n"
-            "    set terminal svg noenhanced size %d,%d font 'sans-serif,13' "
-            "background '#ffffff'\n"
-            "    set output 'regions.svg'\n"
-            "}\n"
-            "set encoding utf8\n",
-            2 * width, 2 * height, width, height);
+    const struct tdo_plot_size size = {.width = PANEL * columns + 16,
+                                       .height = (PANEL + 30) * rows + 16,
+                                       .font = 13,
+                                       .png_font = 22};
+    tdo_plot_head(to, "regions", &size);
 }
 
 /* Of two classes the lines are those of the probability of class 1: the one of 1/2 parts them. */
@@ -175,13 +165,11 @@ static void write_contours(const struct panels *p, FILE *to)
 static void write_panel(const struct panels *p, int k, FILE *to)
 {
     const char *name = p->report->run[p->run[k]].name;
-    fprintf(to, "set title '");
-    for (const char *c = name; *c; c++) { /* a quote is doubled */
-        fputs(*c == '\'' ? "''" : (unsigned char)*c < ' ' ? "?" : (char[]){*c, '\0'}, to);
-    }
+    fprintf(to, "set title ");
+    tdo_plot_quote(to, name);
     fprintf(
         to,
-        "' offset 0,-0.6\n"
+        " offset 0,-0.6\n"
         "plot 'regions.dat' index %d using 1:2:(tint(R, $3, $4)):(tint(G, $3, $4)):(tint(B, "
         "$3, "
         "$4)) with rgbimage, \\\n"

@@ -37,13 +37,7 @@ must_fail 2 'holds results already' 1 attack list.cfg "${common[@]}" run.dir=one
 # Killed when so much is in the ledger, and resumed on another number of ranks.
 for bytes in 300000 $([[ $mode == brief ]] || echo 40000 900000); do
     rm -rf killed
-    "$testudo" attack list.cfg "${common[@]}" run.dir=killed craft.batch=2 > out 2> err &
-    pid=$!
-    until [[ $(cat killed/attack/ledger/segment.* 2> /dev/null | wc -c) -gt $bytes ]] || ! kill -0 $pid 2> /dev/null; do
-        sleep 0.01
-    done
-    kill -9 $pid
-    wait $pid 2> /dev/null
+    kill_when "ledger_holds killed/attack $bytes" attack list.cfg "${common[@]}" run.dir=killed craft.batch=2
     must_not_exist killed/outcomes.tsv
     must_work 2 attack list.cfg "${common[@]}" run.dir=killed
     check "it goes on from what is there" grep -q 'outcomes are there already' err

@@ -116,13 +116,7 @@ cat inner.cfg >> both.cfg
 # killed <arguments...>: a run that is killed as soon as it has left a checkpoint.
 killed() {
     rm -rf killed
-    "$testudo" "$@" run.dir=killed > out 2> err &
-    pid=$!
-    until [[ -e killed/checkpoint.h5 ]] || ! kill -0 $pid 2> /dev/null; do
-        sleep 0.01
-    done
-    kill -9 $pid
-    wait $pid 2> /dev/null
+    kill_when '[[ -e killed/checkpoint.h5 ]]' "$@" run.dir=killed
     must_not_exist killed/model.safetensors
 }
 must_work 2 "${craft[@]}" run.dir=others attack=fgsm attack.0.eps=0.1

@@ -57,13 +57,7 @@ check "no guide, no classes" test "$(grep -c accuracy alone/metrics.jsonl)" -eq 
 
 resumed=("${train[@]}" run.dir=killed train.save=2 defense=guided_denoiser)
 # After a kill; guide and sets are known by their content, not by where they lie.
-"$testudo" "${resumed[@]}" defense.0.guide=guide $sets > out 2> err &
-pid=$!
-until [[ -e killed/checkpoint.h5 ]] || ! kill -0 $pid 2> /dev/null; do
-    sleep 0.01
-done
-kill -9 $pid
-wait $pid 2> /dev/null
+kill_when '[[ -e killed/checkpoint.h5 ]]' "${resumed[@]}" defense.0.guide=guide $sets
 must_not_exist killed/model.safetensors
 must_fail 2 'of a run with other settings' 1 "${resumed[@]}" $sets defense.0.guide=other
 must_fail 2 'of a run with other settings' 1 "${resumed[@]}" defense.0.guide=guide \

@@ -85,6 +85,24 @@ failed_with_output() {
     return 1
 }
 
+# kill_when <condition> <arguments of testudo...>: one rank, killed as soon as the command holds.
+kill_when() {
+    local condition=$1 pid
+    shift
+    "$testudo" "$@" > out 2> err < /dev/null &
+    pid=$!
+    until eval "$condition" || ! kill -0 $pid; do
+        sleep 0.01
+    done
+    kill -9 $pid
+    wait $pid
+} 2> /dev/null
+
+# ledger_holds <directory> <bytes>: more than so much is in its ledger.
+ledger_holds() {
+    [[ $(cat "$1"/ledger/segment.* 2> /dev/null | wc -c) -gt $2 ]]
+}
+
 must_work() {
     run "$@"
     check "exit code 0, got $code" test $code -eq 0 || failed_with_output

@@ -39,13 +39,7 @@ must_say 'random_noise linf 0.00392157 to 0.0588235'
 # Killed when so much is in the ledger, resumed on another number of ranks.
 for bytes in $((2000 * n)) $([[ $mode == brief ]] || echo $((4700 * n))); do
     rm -rf killed
-    "$testudo" attack set.cfg "${common[@]}" run.dir=killed craft.batch=2 > out 2> err &
-    pid=$!
-    until [[ $(cat killed/attack/ledger/segment.* 2> /dev/null | wc -c) -gt $bytes ]] || ! kill -0 $pid 2> /dev/null; do
-        sleep 0.01
-    done
-    kill -9 $pid
-    wait $pid 2> /dev/null
+    kill_when "ledger_holds killed/attack $bytes" attack set.cfg "${common[@]}" run.dir=killed craft.batch=2
     must_not_exist killed/outcomes.tsv
     must_work 3 attack set.cfg "${common[@]}" run.dir=killed
     check "it goes on from what is there" grep -q 'outcomes are there already' err

@@ -102,10 +102,11 @@ static tdo_err open_ledger(struct asking *a)
 
 /* ---- leases ----------------------------------------------------------------------------------- */
 
-/* Between draws: others may be waiting for work. */
+/* Between draws: others may be waiting for work, or somebody for the end. */
 static tdo_err drawn(void *user)
 {
     struct asking *a = user;
+    TDO_TRY(tdo_stop_check());
     a->drawn++;
     if (a->f->progress) {
         const int64_t batch = a->f->batch;
@@ -124,7 +125,6 @@ static tdo_err run_lease(struct asking *a, struct tdo_range items)
     a->drawn = 0;
     for (int64_t i = items.first; i < items.end; i++) {
         const int64_t rest = a->lefts - i * batch, n = rest < batch ? rest : batch;
-        TDO_TRY(tdo_stop_check());
         memcpy(a->f->image, a->left + i * batch, (size_t)n * sizeof *a->left);
         TDO_TRY(tdo_forward_batch(a->f, a->images, n, &to));
     }

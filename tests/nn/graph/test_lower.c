@@ -261,7 +261,7 @@ static int missed(const struct tdo_model *m, char shortcut, bool clip, enum purp
                                         .channels = 3,
                                         .classes = 10,
                                         .shortcut = shortcut,
-                                        .wide = side > 100 ? 0.125 : 1,
+                                        .wide = 0.125,
                                         .inputs = m->output == TDO_MODEL_IMAGE ? 0 : 3,
                                         .mean = {0.4, 0.5, 0.6},
                                         .std = {0.2, 0.3, 0.25}};

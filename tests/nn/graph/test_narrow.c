@@ -70,7 +70,7 @@ static tdo_node build(const struct tdo_model *m, char shortcut, tdo_graph **g, t
                                         .channels = m->usual[2],
                                         .classes = 10,
                                         .shortcut = shortcut,
-                                        .wide = m->usual[0] > 100 ? 0.125 : 1};
+                                        .wide = m->usual[0] > 100 ? 0.125 : 0.25};
     ASSERT_OK_FATAL(tdo_graph_new(g));
     ASSERT_OK_FATAL(tdo_params_new(p));
     struct tdo_build b = {.g = *g,

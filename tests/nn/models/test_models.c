@@ -455,11 +455,11 @@ static void width_multiplies_channels(void)
     for (int i = 0; tdo_model_table[i]; i++) { /* the flag says who reads it */
         const struct tdo_model *m = tdo_model_table[i];
         const int64_t c = m->usual[2], size = m->usual[0];
-        const bool reads =
-            wide_count_of(m->name, 'A', size, c, 0.5) != count_of(m->name, 'A', size, c);
+        const bool reads = wide_count_of(m->name, 'A', size, c, 0.125) !=
+                           wide_count_of(m->name, 'A', size, c, 0.25);
         CU_ASSERT_EQUAL(reads, m->width);
         const bool deep =
-            deep_count_of(m->name, 10, 10, 1) != deep_count_of(m->name, 10, 16, 1);
+            deep_count_of(m->name, 10, 10, 0.125) != deep_count_of(m->name, 10, 16, 0.125);
         CU_ASSERT_EQUAL(deep, m->depth > 0);
     }
 }

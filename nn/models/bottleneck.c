@@ -9,17 +9,6 @@
 
 #include <stdio.h>
 
-static tdo_node norm_conv(struct tdo_build *b, const char *prefix, const char *conv,
-                          const char *norm, tdo_node x, int64_t channels,
-                          const struct tdo_layer_conv *spec)
-{
-    char name[96];
-    snprintf(name, sizeof name, "%s%s", prefix, conv);
-    x = tdo_layer_conv(b, name, x, channels, spec);
-    snprintf(name, sizeof name, "%s%s", prefix, norm);
-    return tdo_layer_batchnorm(b, name, x);
-}
-
 /* What differs from block to block. */
 struct block {
     char prefix[32];
@@ -33,11 +22,14 @@ static tdo_node bottleneck(struct tdo_build *b, tdo_node x, const struct block *
     const struct tdo_layer_conv project = tdo_layer_square(1, k->stride, 0, false);
     struct tdo_layer_conv three = tdo_layer_square(3, k->stride, 1, false);
     three.groups = k->groups;
-    tdo_node y = norm_conv(b, k->prefix, "conv1", "bn1", x, k->inner, &one);
-    y = norm_conv(b, k->prefix, "conv2", "bn2", tdo_layer_activation(b, y), k->inner, &three);
-    y = norm_conv(b, k->prefix, "conv3", "bn3", tdo_layer_activation(b, y), k->out, &one);
+    tdo_node y = tdo_model_norm_conv(b, k->prefix, "conv1", "bn1", x, k->inner, &one);
+    y = tdo_model_norm_conv(b, k->prefix, "conv2", "bn2", tdo_layer_activation(b, y), k->inner,
+                            &three);
+    y = tdo_model_norm_conv(b, k->prefix, "conv3", "bn3", tdo_layer_activation(b, y), k->out,
+                            &one);
     if (k->stride != 1 || tdo_graph_shape(b->g, x).dim[3] != k->out) {
-        x = norm_conv(b, k->prefix, "downsample.0", "downsample.1", x, k->out, &project);
+        x = tdo_model_norm_conv(b, k->prefix, "downsample.0", "downsample.1", x, k->out,
+                                &project);
     }
     return tdo_layer_activation(b, tdo_op_add(b->g, y, x));
 }

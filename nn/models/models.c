@@ -39,6 +39,17 @@ void tdo_model_tap_block(struct tdo_build *b, const char *prefix, tdo_node x, bo
     }
 }
 
+tdo_node tdo_model_norm_conv(struct tdo_build *b, const char *prefix, const char *conv,
+                             const char *norm, tdo_node x, int64_t channels,
+                             const struct tdo_layer_conv *spec)
+{
+    char name[96];
+    snprintf(name, sizeof name, "%s%s", prefix, conv);
+    x = tdo_layer_conv(b, name, x, channels, spec);
+    snprintf(name, sizeof name, "%s%s", prefix, norm);
+    return tdo_layer_batchnorm(b, name, x);
+}
+
 tdo_node tdo_model_input(struct tdo_build *b, const struct tdo_model_spec *spec,
                          tdo_node pixels)
 {

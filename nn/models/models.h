@@ -63,6 +63,12 @@ tdo_node tdo_model_behind(struct tdo_build *b, const struct tdo_model *m,
  * block of a stage by the stage's too: layer2.1 and layer2. For `build`. */
 void tdo_model_tap_block(struct tdo_build *b, const char *prefix, tdo_node x, bool last);
 
+/* A convolution to `channels` and the batch norm behind it, named `prefix` and then `conv` and `norm`.
+ * For `build`. */
+tdo_node tdo_model_norm_conv(struct tdo_build *b, const char *prefix, const char *conv,
+                             const char *norm, tdo_node x, int64_t channels,
+                             const struct tdo_layer_conv *spec);
+
 /* A channel count times spec->wide: rounded to nearest, a half up; at least 1. For `build`. */
 int64_t tdo_model_channels(const struct tdo_model_spec *spec, int64_t channels);
 

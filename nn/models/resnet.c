@@ -8,17 +8,6 @@
 
 #include <stdio.h>
 
-static tdo_node norm_conv(struct tdo_build *b, const char *prefix, const char *conv,
-                          const char *norm, tdo_node x, int64_t channels,
-                          const struct tdo_layer_conv *spec)
-{
-    char name[96];
-    snprintf(name, sizeof name, "%s%s", prefix, conv);
-    x = tdo_layer_conv(b, name, x, channels, spec);
-    snprintf(name, sizeof name, "%s%s", prefix, norm);
-    return tdo_layer_batchnorm(b, name, x);
-}
-
 static tdo_node shortcut_a(struct tdo_build *b, tdo_node x, int64_t channels, int stride)
 {
     const struct tdo_pool every = {.window = {1, 1}, .stride = {stride, stride}};
@@ -33,12 +22,13 @@ static tdo_node basic_block(struct tdo_build *b, const char *prefix, tdo_node x,
     const struct tdo_layer_conv first = tdo_layer_square(3, stride, 1, false);
     const struct tdo_layer_conv second = tdo_layer_square(3, 1, 1, false);
     const struct tdo_layer_conv one = tdo_layer_square(1, stride, 0, false);
-    tdo_node y = norm_conv(b, prefix, "conv1", "bn1", x, channels, &first);
-    y = norm_conv(b, prefix, "conv2", "bn2", tdo_layer_activation(b, y), channels, &second);
+    tdo_node y = tdo_model_norm_conv(b, prefix, "conv1", "bn1", x, channels, &first);
+    y = tdo_model_norm_conv(b, prefix, "conv2", "bn2", tdo_layer_activation(b, y), channels,
+                            &second);
     if (stride != 1 || tdo_graph_shape(b->g, x).dim[3] != channels) {
-        x = shortcut == 'A'
-                ? shortcut_a(b, x, channels, stride)
-                : norm_conv(b, prefix, "downsample.0", "downsample.1", x, channels, &one);
+        x = shortcut == 'A' ? shortcut_a(b, x, channels, stride)
+                            : tdo_model_norm_conv(b, prefix, "downsample.0", "downsample.1", x,
+                                                  channels, &one);
     }
     return tdo_layer_activation(b, tdo_op_add(b->g, y, x));
 }
@@ -66,7 +56,7 @@ tdo_node tdo_resnet_build(struct tdo_build *b, tdo_node x, const struct tdo_mode
         .stages = 3, .blocks = blocks, .channels = 16, .shortcut = spec->shortcut};
     const struct tdo_layer_conv stem = tdo_layer_square(3, 1, 1, false);
     x = tdo_layer_activation(
-        b, norm_conv(b, "", "conv1", "bn1", x, tdo_model_channels(spec, 16), &stem));
+        b, tdo_model_norm_conv(b, "", "conv1", "bn1", x, tdo_model_channels(spec, 16), &stem));
     x = tdo_resnet_stages(b, x, spec, &r);
     b->weight_init = TDO_INIT_FAN_IN_UNIFORM;
     return tdo_layer_linear(b, "fc", tdo_layer_global_mean(b, x), spec->classes);

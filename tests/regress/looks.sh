@@ -82,16 +82,9 @@ must_equal_runs radii.1 again
 
 # Killed at some look, started again on other ranks.
 for at in 1 2 3; do
-    "$testudo" certify run.dir="killed$at" data.file=glyphs.h5 model.file=model/model.safetensors \
-        certify.hash=1 certify.sigma=0.25 certify.n0=30 certify.n=1600 certify.alpha=0.01 \
-        "${radii[@]}" > killed.out 2>&1 < /dev/null &
-    job=$!
-    for ((i = 0; i < 600; i++)); do
-        ! grep -q "look $at of" killed.out || break
-        sleep 0.05
-    done
-    kill -9 $job
-    wait $job 2> /dev/null
+    kill_when "grep -q 'look $at of' out err" certify run.dir="killed$at" data.file=glyphs.h5 \
+        model.file=model/model.safetensors certify.hash=1 certify.sigma=0.25 certify.n0=30 \
+        certify.n=1600 certify.alpha=0.01 "${radii[@]}"
     [[ ! -e killed$at/votes.tsv ]] || rm "killed$at/votes.tsv" "killed$at/certify.tsv"
     looks "killed$at" $((at + 1)) "${radii[@]}"
     must_equal_runs radii.1 "killed$at"

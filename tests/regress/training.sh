@@ -16,6 +16,11 @@ field() {
     grep -oP "\"epoch\": $2,.*\"$3\": \K[-+.e0-9]+" "$1/metrics.jsonl"
 }
 
+# some_stored <run>: what was written about its epochs is more than a line.
+some_stored() {
+    [[ $(stat -c %s "$1/metrics.jsonl" 2> /dev/null || echo 0) -ge 100 ]]
+}
+
 # survives <name> <arguments...>: 2 ranks at one go; 1 rank; and stopped in the middle of an epoch
 # and at the end of one, each time going on with another number of ranks.
 survives() {
@@ -26,14 +31,7 @@ survives() {
         must_work 1 "${base[@]}" "$@" run.dir="$name.1"
         must_equal "$name/model.safetensors" "$name.1/model.safetensors"
     fi
-    "$testudo" "${base[@]}" "$@" run.dir="$name.2" train.save=1 > killed.out 2>&1 < /dev/null &
-    local job=$!
-    for ((i = 0; i < 600; i++)); do # until some steps are stored
-        [[ $(stat -c %s "$name.2/metrics.jsonl" 2> /dev/null || echo 0) -lt 100 ]] || break
-        sleep 0.05
-    done
-    kill -9 $job
-    wait $job 2> /dev/null
+    kill_when "some_stored '$name.2'" "${base[@]}" "$@" run.dir="$name.2" train.save=1
     must_work 3 "${base[@]}" "$@" run.dir="$name.2" train.save=1
     check "$name: goes on" grep -q '^resume' err
     must_equal "$name/model.safetensors" "$name.2/model.safetensors"

@@ -234,7 +234,7 @@ static void a_denoiser_adds_what_its_last_layer_gives(void)
 /* model.denoise = 2 goes twice as far; two denoisers go the mean of both ways. */
 static void the_strength_and_the_mean_of_denoisers_count(void)
 {
-    float x[SIZE], once[SIZE], twice[SIZE], mean[SIZE];
+    float x[SIZE], once[SIZE] = {0}, twice[SIZE] = {0}, mean[SIZE] = {0};
     float *const out[] = {once, twice, mean};
     struct tdo_network n, other;
     for (int i = 0; i < SIZE; i++) {

@@ -148,26 +148,18 @@ tdo_err tdo_attack_read(const tdo_config *c, const char *key, int registry, uint
 
 enum { EPS_LAYER = 14 }; /* its stream, beside those of the attack itself */
 
-/* eps_from and eps_grid, which `vary` makes one grey level. */
-static double range_of(const struct tdo_attack_use *use, const char *key)
-{
-    const double given = tdo_attack_value(use, key, 0);
-    const bool vary = tdo_attack_value(use, "vary", 0) != 0;
-    return vary && tdo_attack_value(use, "eps_from", 0) <= 0 ? 1.0 / 255 : given;
-}
-
 /* The multiples of eps_grid within the range: first[0] to first[1], none where that is less. */
 static void grid_range(const struct tdo_attack_use *use, double eps, double range[2])
 {
-    const double grid = range_of(use, "eps_grid");
-    range[0] = ceil(range_of(use, "eps_from") / grid - 1e-6);
+    const double grid = tdo_attack_value(use, "eps_grid", 0);
+    range[0] = ceil(tdo_attack_value(use, "eps_from", 0) / grid - 1e-6);
     range[1] = floor(eps / grid + 1e-6);
 }
 
 double tdo_attack_eps(const struct tdo_attack_use *use, uint64_t id)
 {
-    const double from = range_of(use, "eps_from"), eps = use->threat.eps;
-    const double grid = range_of(use, "eps_grid");
+    const double from = tdo_attack_value(use, "eps_from", 0), eps = use->threat.eps;
+    const double grid = tdo_attack_value(use, "eps_grid", 0);
     double range[2] = {0, 0};
     float u[4];
     if (from <= 0 || from >= eps) {
@@ -185,8 +177,8 @@ double tdo_attack_eps(const struct tdo_attack_use *use, uint64_t id)
 /* Can an eps be drawn up to this one? */
 static tdo_err check_range(const struct tdo_attack_use *use, double eps)
 {
-    const double from = range_of(use, "eps_from");
-    const double grid = range_of(use, "eps_grid");
+    const double from = tdo_attack_value(use, "eps_from", 0);
+    const double grid = tdo_attack_value(use, "eps_grid", 0);
     double range[2] = {0, 0};
     if (from > eps) {
         return TDO_FAIL(TDO_ERR_CONFIG, "%s.eps_from = %g: no more than eps = %g expected",
@@ -305,9 +297,9 @@ struct tdo_text tdo_attack_title(const struct tdo_attack_use *use)
         n += snprintf(t.s + n, sizeof t.s - (size_t)n, " %s",
                       tdo_threat_norm_name(use->threat.norm));
     }
-    if (use->row->ball && range_of(use, "eps_from") > 0) {
+    if (use->row->ball && tdo_attack_value(use, "eps_from", 0) > 0) {
         n += snprintf(t.s + n, sizeof t.s - (size_t)n, " %.6g to %.6g",
-                      range_of(use, "eps_from"), use->threat.eps);
+                      tdo_attack_value(use, "eps_from", 0), use->threat.eps);
     } else if (use->row->ball) {
         n += snprintf(t.s + n, sizeof t.s - (size_t)n, " %.6g", use->threat.eps);
     }

@@ -39,8 +39,6 @@ static const struct tdo_option options[] = {
     TDO_ATTACK_LABEL("predicted"),
     TDO_ATTACK_TARGETS,
     TDO_ATTACK_LOSS("ce"),
-    TDO_ATTACK_BOOL("vary", "false",
-                    "each image draws its eps: eps_from and eps_grid are 1/255"),
     TDO_ATTACK_DRAWS("1", "loss", "step"),
     TDO_ATTACK_SOURCE,
     {0}};

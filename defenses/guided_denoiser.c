@@ -23,7 +23,7 @@
 #include "defenses/defense.h"
 #include "defenses/divergence.h"
 
-enum { GUIDE, LOSS, TAP, SETS };
+enum { GUIDE, LOSS, TAP, SETS, CLASSES };
 enum { PIXEL, FEATURE, LOGITS, CLASS };
 
 static const struct tdo_option options[] = {
@@ -47,6 +47,11 @@ static const struct tdo_option options[] = {
               .value = "",
               .help = "adversarial.h5 of the job attack over data.split = train of data.file; "
                       "several with commas between them"},
+    [CLASSES] = {.key = "classes",
+                 .type = TDO_OPTION_TEXT,
+                 .value = "",
+                 .help = "train and validate on images of these classes alone, numbers with "
+                         "commas between them; empty: of all"},
     {0}};
 
 static tdo_err prepare(struct tdo_defense_use *use)
@@ -63,6 +68,13 @@ static tdo_err prepare(struct tdo_defense_use *use)
             "missing guide: defense.%d.guide = a model file or run directory of the "
             "undefended classifier expected; or loss = pixel",
             use->index);
+    }
+    const char *classes = use->text[CLASSES];
+    if (strspn(classes, "0123456789,") != strlen(classes)) {
+        return TDO_FAIL(
+            TDO_ERR_CONFIG,
+            "defense.%d.classes = %s: whole numbers with commas between them expected",
+            use->index, classes);
     }
     return TDO_OK;
 }

@@ -29,8 +29,7 @@ static bool wants_eps_ref(const struct tdo_attacking *a, int row)
 static tdo_err check_row(const struct tdo_attacking *a, int row)
 {
     const struct tdo_attack_use *use = &a->use[row];
-    const bool ranged =
-        tdo_attack_value(use, "eps_from", 0) > 0 || tdo_attack_value(use, "vary", 0) != 0;
+    const bool ranged = tdo_attack_value(use, "eps_from", 0) > 0;
     if (wants_eps_ref(a, row) && (ranged || a->share[row] < 1)) {
         return TDO_FAIL(TDO_ERR_CONFIG,
                         "craft.eps_ref: %s.%s expected: it is the eps of all images", use->key,
@@ -81,6 +80,35 @@ static tdo_err read_options(struct tdo_job_context *x, struct tdo_attacking *a)
     return read_rows(k, a);
 }
 
+/* craft.classes. */
+static tdo_err read_classes(const tdo_config *k, struct tdo_attacking *a)
+{
+    const int classes = tdo_dataset_info(a->data)->classes;
+    double *of = NULL;
+    tdo_err err = TDO_OK;
+    if (!tdo_config_given(k, "craft.classes")) {
+        return TDO_OK;
+    }
+    if (a->accuracy > 0) {
+        return TDO_FAIL(
+            TDO_ERR_CONFIG,
+            "craft.eps_ref: no craft.classes expected: it is the eps of all images");
+    }
+    TDO_TRY(tdo_memory_new(classes, &a->wanted));
+    TDO_TRY(tdo_memory_new(classes, &of));
+    const int n = tdo_config_reals(k, "craft.classes", of, classes);
+    for (int i = 0; err == TDO_OK && i < n; i++) {
+        if (of[i] != floor(of[i]) || of[i] >= classes) {
+            err = TDO_FAIL(TDO_ERR_CONFIG, "craft.classes: %g is no class: 0 to %d expected",
+                           of[i], classes - 1);
+        } else {
+            a->wanted[(int)of[i]] = true;
+        }
+    }
+    tdo_memory_free(&of);
+    return err;
+}
+
 static int passes_of(const struct tdo_attacking *a, int row)
 {
     const struct tdo_attack_list *eps = tdo_attack_list(&a->use[row], "eps");
@@ -121,6 +149,7 @@ static tdo_err prepare(struct tdo_job_context *x, struct tdo_attacking *a)
                             tdo_config_int(k, "craft.max")));
     const struct tdo_target_network n = tdo_ensemble_target(&a->here);
     TDO_TRY(tdo_judge_new(&n, &like, &a->voting, &a->judge));
+    TDO_TRY(read_classes(k, a));
     TDO_TRY(tdo_run_path(&a->run, "attack", a->ledger_dir, sizeof a->ledger_dir));
     return make_room(a);
 }
@@ -276,6 +305,7 @@ static void close_all(struct tdo_attacking *a)
     }
     tdo_memory_free(&a->sources);
     tdo_memory_free(&a->share);
+    tdo_memory_free(&a->wanted);
     tdo_memory_free(&a->use);
     tdo_memory_free(&a->pass);
     tdo_memory_free(&a->eps_ref);

@@ -329,16 +329,22 @@ static tdo_err run_leases(struct tdo_attacking *a, struct tdo_attack_row *row, w
     }
 }
 
+/* Does a pass (NULL: that of the clean images) take image i? */
+static bool takes(const struct tdo_attacking *a, const struct tdo_share *part, int64_t i)
+{
+    const uint64_t id = (uint64_t)tdo_images_row(&a->images, i);
+    return !part || ((!a->wanted || a->wanted[a->clean[i].label]) &&
+                     tdo_share_takes(part, tdo_share_place(a->use[0].seed, id)));
+}
+
 /* a->pick: the images of pass `number`, and which of them are recorded. */
 static void pick_images(struct tdo_attacking *a, int number)
 {
     const struct tdo_share *part = number > 0 ? &a->pass[number - 1].part : NULL;
-    const uint32_t seed = a->use[0].seed;
     const bool *recorded = a->recorded + number * a->images.count;
     a->picked = 0;
     for (int64_t i = 0; i < a->images.count; i++) {
-        const uint64_t id = (uint64_t)tdo_images_row(&a->images, i);
-        if (!part || tdo_share_takes(part, tdo_share_place(seed, id))) {
+        if (takes(a, part, i)) {
             a->marks[a->picked] = recorded[i];
             a->pick[a->picked++] = i;
         }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "jobs/attack/attacking.h"
+#include "mpi/origins.h"
 
 void tdo_attack_row_close(struct tdo_attack_row *row)
 {
@@ -96,12 +97,37 @@ static tdo_err check_set(const struct tdo_attacking *a, const struct tdo_attack_
     return TDO_OK;
 }
 
+/* The images that are attacked, one behind the other, are its layer `row`; where it says what they
+ * are. */
+static tdo_err check_layer(const struct tdo_attacking *a, const struct tdo_attack_use *use,
+                           const struct tdo_origins *o)
+{
+    const int64_t first = (int64_t)tdo_attack_value(use, "row", 0) * a->images.count;
+    for (int64_t i = 0; o->rows > 0 && i < a->images.count; i++) {
+        const int64_t want = tdo_images_row(&a->images, i);
+        if (o->row[first + i] != want) {
+            return TDO_FAIL(TDO_ERR_CONFIG,
+                            "%s.from = %s: its image %lld is of row %lld, image %lld that is "
+                            "attacked is row %lld: a set of the same images (craft.skip, "
+                            "craft.max), each as often as any other, expected",
+                            use->key, use->from, (long long)(first + i),
+                            (long long)o->row[first + i], (long long)i, (long long)want);
+        }
+    }
+    return TDO_OK;
+}
+
 static tdo_err open_set(struct tdo_attacking *a, const struct tdo_attack_use *use,
                         struct tdo_attack_row *row)
 {
     TDO_TRY(tdo_dataset_open(a->run.comm, use->from, &row->set));
     row->stored = tdo_images_split(row->set, a->images.split);
     tdo_err err = check_set(a, use, tdo_dataset_info(row->set), a->images.split);
+    TDO_TRY(tdo_comm_agree(a->run.comm, err));
+    struct tdo_origins origins = {0};
+    err = tdo_origins_read(a->run.comm, row->set, &origins);
+    err = err == TDO_OK ? check_layer(a, use, &origins) : err;
+    tdo_origins_free(&origins);
     return tdo_comm_agree(a->run.comm, err);
 }
 

@@ -226,6 +226,19 @@ static tdo_err row_hash(struct tdo_attacking *a, int number, struct tdo_attack_r
     return tdo_comm_agree(a->run.comm, err);
 }
 
+/* craft.classes, where it is given. */
+static tdo_err add_classes(const struct tdo_attacking *a, const tdo_json *config, tdo_json *j)
+{
+    tdo_json *craft = NULL, *classes = NULL;
+    if (a->wanted && tdo_json_get(config, "craft", &craft) &&
+        tdo_json_get(craft, "classes", &classes)) {
+        tdo_json_set(j, "classes", &classes);
+    }
+    tdo_json_free(&classes);
+    tdo_json_free(&craft);
+    return tdo_json_check(j);
+}
+
 static tdo_err context_json(struct tdo_attacking *a, tdo_json *j)
 {
     tdo_json *config = NULL, *list = NULL;
@@ -250,6 +263,7 @@ static tdo_err context_json(struct tdo_attacking *a, tdo_json *j)
     tdo_json_set_real(j, "eps_ref", a->accuracy);
     tdo_json_set_int(j, "bisections", a->bisections);
     tdo_json_set_text(j, "isa", a->run.isa);
+    TDO_GOTO(add_classes(a, config, j));
     if (list) {
         tdo_json_set(j, "list", &list);
     }

@@ -56,6 +56,7 @@ struct tdo_attacking {
     char **sources; /* [rows] what a row crafts on or replays, names and hashes, as JSON */
     int rows;
     int64_t batch;
+    bool *wanted; /* [classes] craft.classes; NULL: all */
     enum tdo_store store;
     double accuracy; /* craft.eps_ref; 0: off */
     int bisections;

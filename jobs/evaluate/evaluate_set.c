@@ -1,8 +1,8 @@
-/* What an adversarial set does to a network, layer by layer, and what a denoiser makes of it:
- * denoising.tsv, layers.tsv, perturbation.tsv and samples.h5.
+/* What an adversarial set does to a network, layer by layer, and what a denoiser in front of it
+ * (model.denoiser) makes of it: denoising.tsv, layers.tsv, perturbation.tsv and samples.h5.
  *
- * Each image of the set is shown to the network in three or four forms: as it was, as an attack left
- * it, with random noise of the same size, and denoised.
+ * Each image of the set is shown to the network by itself in three or four forms: as it was, as an
+ * attack left it, with random noise of the same size, and denoised. Of several members it is the first.
  *
  *     denoising.tsv     an attack a line, then `all`: denoising loss before and behind the denoiser,
  *                       the line through true and predicted perturbation, images that are right
@@ -163,19 +163,15 @@ static tdo_err make_room(struct set *s)
 
 static tdo_err prepare(struct set *s, const char *path)
 {
-    const tdo_config *k = s->e->job->config;
-    const char *denoiser = tdo_config_text(k, "evaluate.denoiser");
-    const struct tdo_dataset_info *info = tdo_dataset_info(s->e->data);
-    const struct tdo_network_data data = {info->height, info->width, info->channels,
-                                          info->classes};
+    const bool denoised = s->e->net.denoisers > 0;
     TDO_TRY(check_set(s, path));
     TDO_TRY(choose(s));
-    s->forms = denoiser[0] ? FORMS : DENOISED;
+    s->forms = denoised ? FORMS : DENOISED;
     s->size = tdo_images_pixels(&s->clean);
-    s->per = tdo_config_int(k, "evaluate.batch") / s->forms;
+    s->per = tdo_config_int(s->e->job->config, "evaluate.batch") / s->forms;
     s->per = s->per > 0 ? s->per : 1;
-    if (denoiser[0]) {
-        TDO_TRY(tdo_denoise_new("evaluate.denoiser", denoiser, &data, s->per, &s->denoise));
+    if (denoised) {
+        TDO_TRY(tdo_denoise_new(&s->e->net, s->per, &s->denoise));
     }
     TDO_TRY(tdo_taps_new(&s->e->net, s->per * s->forms, !s->e->voting.quiet, &s->taps));
     s->places = 1 + tdo_taps_count(s->taps);

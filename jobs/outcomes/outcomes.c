@@ -190,9 +190,7 @@ static tdo_err read_taken(const char *path, const tdo_json *about, const tdo_jso
     (void)tdo_json_get_int(about, "images", &images);
     out->taken = images;
     if (tdo_json_get(j, "options", &options)) {
-        bool vary = false;
-        out->ranged = (tdo_json_get_real(options, "eps_from", &from) && from > 0) ||
-                      (tdo_json_get_bool(options, "vary", &vary) && vary);
+        out->ranged = tdo_json_get_real(options, "eps_from", &from) && from > 0;
     }
     tdo_json_free(&options);
     const bool some = tdo_json_get(j, "taken", &taken);

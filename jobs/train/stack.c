@@ -5,10 +5,12 @@
  * copy is drawn when it is read, in the thread that reads ahead. */
 #include "jobs/train/stack.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "mpi/origins.h"
 #include "nn/base/file.h"
 #include "nn/base/log.h"
 #include "nn/base/memory.h"
@@ -268,8 +270,28 @@ static tdo_err check_kind(const tdo_stack *s, const struct part *p, const char *
     return TDO_OK;
 }
 
+/* A layer is all images once, one behind the other, whichever attack took each. Of sets that say where
+ * their images come from. Root. */
+static tdo_err check_layers(const struct tdo_origins *o, const struct attacked *a,
+                            const char *key, const char *path)
+{
+    int64_t at = 0;
+    while (at < o->rows && o->row[at] == at % a->images * a->skip) {
+        at++;
+    }
+    return at == o->rows && o->rows % a->images == 0
+               ? TDO_OK
+               : TDO_FAIL(TDO_ERR_CONFIG,
+                          "%s = %s holds %" PRId64 " images of %" PRId64
+                          " in layers that are not full, or mixed: each image as often as any "
+                          "other expected (attack.N.share of a list that adds up to a whole "
+                          "number, without craft.classes)",
+                          key, path, o->rows, a->images);
+}
+
 /* Which of its rows are used, and of which images they are. Root. */
-static tdo_err check_rows(const tdo_stack *s, struct part *p, const char *key)
+static tdo_err check_rows(const tdo_stack *s, const struct tdo_origins *o, struct part *p,
+                          const char *key)
 {
     const int64_t rows = tdo_dataset_info(p->set)->rows[TDO_SPLIT_TRAIN];
     const int64_t images = tdo_dataset_info(s->data)->rows[TDO_SPLIT_TRAIN];
@@ -285,6 +307,7 @@ static tdo_err check_rows(const tdo_stack *s, struct part *p, const char *key)
             "it): a stored set of the same images expected",
             key, path, tdo_dataset_path(s->data));
     }
+    TDO_TRY(check_layers(o, &a, key, path));
     if (rows % a.images != 0 || (a.images - 1) > (images - 1) / a.skip) {
         return TDO_FAIL(TDO_ERR_CONFIG,
                         "%s = %s holds %lld images: %lld for each of its attacks expected%s",
@@ -309,16 +332,37 @@ static int64_t images_of(const tdo_stack *s)
     return s->held ? s->holdout.held : s->holdout.rows - s->holdout.held;
 }
 
-/* Rows of images that have positions; both ascend. */
+/* Is the class in a list of numbers with commas between them? All are in an empty one. */
+static bool is_listed(const char *list, int32_t label)
+{
+    bool found = !*list;
+    while (*list && !found) {
+        char *end = NULL;
+        found = strtol(list, &end, 10) == label;
+        list = *end ? end + 1 : end;
+    }
+    return found;
+}
+
+/* Rows of images that have positions, of the classes that the row of `defense` names; all ascend. */
 static tdo_err list_kept(const tdo_stack *s, struct part *p)
 {
+    const char *classes = tdo_defense_text(p->use, "classes");
     const int64_t images = images_of(s);
     TDO_TRY(tdo_memory_new(p->size, &p->row));
     for (int64_t j = 0, at = 0; j < p->size; j++) {
-        while (at < images && image_at(s, at) < j * p->skip) {
+        const int64_t image = j * p->skip;
+        int32_t label = 0;
+        while (at < images && image_at(s, at) < image) {
             at++;
         }
-        if (at < images && image_at(s, at) == j * p->skip) {
+        if (at == images || image_at(s, at) != image) {
+            continue;
+        }
+        if (*classes) {
+            TDO_TRY(tdo_dataset_read(s->data, TDO_SPLIT_TRAIN, &image, 1, NULL, &label));
+        }
+        if (is_listed(classes, label)) {
             p->row[p->kept++] = j;
         }
     }
@@ -339,7 +383,11 @@ static tdo_err open_set(tdo_comm *comm, tdo_stack *s, const char *key, const cha
     TDO_TRY(tdo_comm_agree(comm, err));
     TDO_TRY(tdo_dataset_open(comm, file, &p->set));
     TDO_TRY(tdo_comm_agree(comm, check_kind(s, p, key)));
-    TDO_TRY(tdo_comm_agree(comm, root ? check_rows(s, p, key) : TDO_OK));
+    struct tdo_origins origins = {0};
+    err = tdo_origins_read(comm, p->set, &origins);
+    err = err == TDO_OK && root ? check_rows(s, &origins, p, key) : err;
+    tdo_origins_free(&origins);
+    TDO_TRY(tdo_comm_agree(comm, err));
     int64_t found[] = {p->size, p->skip, p->times, p->set_first};
     tdo_comm_broadcast(comm, found, sizeof found);
     p->size = found[0];
@@ -517,6 +565,10 @@ void tdo_stack_describe(const tdo_stack *s, tdo_json *to)
             tdo_json_set_int(to, key, p->skip);
             snprintf(key, sizeof key, "%s %d images", what, number);
             tdo_json_set_int(to, key, p->size);
+            if (tdo_defense_text(p->use, "classes")[0]) {
+                snprintf(key, sizeof key, "%s %d classes", what, number);
+                tdo_json_set_text(to, key, tdo_defense_text(p->use, "classes"));
+            }
         }
     }
 }

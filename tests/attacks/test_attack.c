@@ -143,10 +143,10 @@ static void drawn_eps_are_levels_of_the_grid_equally_often(void)
         squares += (count[k] - EACH) * (double)(count[k] - EACH) / EACH;
     }
     CU_ASSERT_TRUE(squares < 42.6);        /* chi square of 14: one seed in 10^4 is beyond */
-    for (uint64_t id = 0; id < 20; id++) { /* the same in other words */
+    for (uint64_t id = 0; id < 20; id++) { /* of every attack with a ball alike */
         struct tdo_attack_use other;
         const double eps = tdo_attack_eps(&use, id);
-        toy_use("ifgsm", "eps=15/255 vary=true", &other);
+        toy_use("ifgsm", "eps=15/255 eps_from=1/255 eps_grid=1/255", &other);
         CU_ASSERT_EQUAL(tdo_attack_eps(&other, id), eps);
         CU_ASSERT_STRING_EQUAL(tdo_attack_title(&other).s,
                                "ifgsm linf 0.00392157 to 0.0588235");

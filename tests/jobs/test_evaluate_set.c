@@ -181,20 +181,20 @@ static void levels_of_a_linear_network_are_those_by_hand(void)
 enum { SIDE = 8, ROWS = 3, SIZE = SIDE * SIDE };
 
 static const struct tdo_network_data images = {SIDE, SIDE, 1, 10};
-static char path[] = "test_evaluate_set.XXXXXX.safetensors";
-
-/* A denoiser on disk whose last layer is `by` times as large as it starts. */
-static void save_denoiser(double by)
+/* A classifier with a denoiser in front, whose last layer is `by` times as large as it starts. */
+static void put_in_front(double by, struct tdo_network *n)
 {
-    struct tdo_network n;
+    struct tdo_network *d = NULL;
+    ASSERT_OK_FATAL(tdo_memory_new(1, &d));
+    configure((const char *const[]){"model.name=mlp", NULL}, &images, n);
     configure((const char *const[]){"model.name=dunet", "model.width=0.03125", NULL}, &images,
-              &n);
-    const int64_t at = tdo_params_find(n.params, "final.weight");
-    for (int64_t k = 0; k < tdo_params_at(n.params, at)->count; k++) {
-        tdo_params_values(n.params, at)[k] *= (float)by;
+              d);
+    const int64_t at = tdo_params_find(d->params, "final.weight");
+    for (int64_t k = 0; k < tdo_params_at(d->params, at)->count; k++) {
+        tdo_params_values(d->params, at)[k] *= (float)by;
     }
-    ASSERT_OK_FATAL(tdo_network_save(&n, path));
-    tdo_network_free(&n);
+    n->denoiser[n->denoisers++] = d;
+    n->denoise = 1;
 }
 
 static double most(const float *a, const float *b, int n)
@@ -213,35 +213,52 @@ static void a_denoiser_adds_what_its_last_layer_gives(void)
     for (int i = 0; i < ROWS * SIZE; i++) {
         x[i] = (float)(0.5 + 0.5 * probe_number(3, i));
     }
-    close(mkstemps(path, 12));
     for (int by = 0; by < 3; by++) {
+        struct tdo_network n;
         tdo_denoise *d = NULL;
-        save_denoiser(by);
-        ASSERT_OK_FATAL(tdo_denoise_new("key", path, &images, ROWS, &d));
+        put_in_front(by, &n);
+        ASSERT_OK_FATAL(tdo_denoise_new(&n, ROWS, &d));
         ASSERT_OK(tdo_denoise_run(d, x, ROWS, out[by]));
         ASSERT_OK(tdo_denoise_run(d, x + SIZE, 1, alone));
         CU_ASSERT_EQUAL(memcmp(alone, out[by] + SIZE, sizeof alone), 0);
         tdo_denoise_free(&d);
+        tdo_network_free(&n);
     }
     CU_ASSERT_EQUAL(memcmp(out[0], x, sizeof x), 0);
     CU_ASSERT_TRUE(most(out[1], x, ROWS * SIZE) > 1e-3);
     for (int i = 0; i < ROWS * SIZE; i++) {
         CU_ASSERT_DOUBLE_EQUAL(out[2][i] - x[i], 2 * (out[1][i] - x[i]), 1e-5);
     }
-    unlink(path);
 }
 
-static void a_classifier_is_no_denoiser(void)
+/* model.denoise = 2 goes twice as far; two denoisers go the mean of both ways. */
+static void the_strength_and_the_mean_of_denoisers_count(void)
 {
-    struct tdo_network n;
-    tdo_denoise *d = NULL;
-    configure((const char *const[]){"model.name=mlp", NULL}, &images, &n);
-    ASSERT_OK_FATAL(tdo_network_save(&n, path));
-    CU_ASSERT_EQUAL(tdo_denoise_new("evaluate.denoiser", path, &images, 1, &d), TDO_ERR_CONFIG);
-    CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, "evaluate.denoiser ="));
-    CU_ASSERT_PTR_NULL(d);
+    float x[SIZE], once[SIZE] = {0}, twice[SIZE] = {0}, mean[SIZE] = {0};
+    float *const out[] = {once, twice, mean};
+    struct tdo_network n, other;
+    for (int i = 0; i < SIZE; i++) {
+        x[i] = (float)(0.5 + 0.5 * probe_number(4, i));
+    }
+    put_in_front(1, &n);
+    put_in_front(0, &other);
+    for (int k = 0; k < 3; k++) {
+        tdo_denoise *d = NULL;
+        n.denoise = k == 1 ? 2 : 1;
+        if (k == 2) {
+            n.denoiser[n.denoisers++] = other.denoiser[--other.denoisers];
+        }
+        ASSERT_OK_FATAL(tdo_denoise_new(&n, 1, &d));
+        ASSERT_OK(tdo_denoise_run(d, x, 1, out[k]));
+        tdo_denoise_free(&d);
+    }
+    for (int i = 0; i < SIZE; i++) {
+        CU_ASSERT_DOUBLE_EQUAL(twice[i] - x[i], 2 * (once[i] - x[i]), 1e-6);
+        CU_ASSERT_DOUBLE_EQUAL(2 * (mean[i] - x[i]), once[i] - x[i], 1e-6);
+    }
+    CU_ASSERT_TRUE(most(once, x, SIZE) > 1e-3);
+    tdo_network_free(&other);
     tdo_network_free(&n);
-    unlink(path);
 }
 
 CU_TestInfo suite_tests[] = {
@@ -252,6 +269,7 @@ CU_TestInfo suite_tests[] = {
     {"levels of a linear network are those by hand",
      levels_of_a_linear_network_are_those_by_hand},
     {"a denoiser adds what its last layer gives", a_denoiser_adds_what_its_last_layer_gives},
-    {"a classifier is no denoiser", a_classifier_is_no_denoiser},
+    {"the strength and the mean of denoisers count",
+     the_strength_and_the_mean_of_denoisers_count},
     CU_TEST_INFO_NULL,
 };

@@ -51,6 +51,11 @@ if [[ $mode != brief ]]; then
     more=,gaussian denoiser shifted 2 defense.0.loss=logits defense.1.sigma=0.1 # noise on the attacked image
     must_differ logits/model.safetensors shifted/model.safetensors
 fi
+# Without some classes, which is a run of its own; on any ranks.
+denoiser some 1 defense.0.loss=class defense.0.classes=0,1,2,3,4
+check "half of the pairs" grep -q '252 images' err
+must_differ some/model.safetensors class/model.safetensors
+same some 3 defense.0.loss=class defense.0.classes=0,1,2,3,4
 # pixel needs no guide; then validation is without classes. dae is a denoiser, too.
 must_work 2 "${train[@]}" run.dir=alone defense=guided_denoiser defense.0.loss=pixel $sets train.steps=3 model.name=dae
 check "no guide, no classes" test "$(grep -c accuracy alone/metrics.jsonl)" -eq 0
@@ -131,6 +136,11 @@ refuse() {
 refuse 'defense.0 \(guided_denoiser\) trains a denoiser, model.name = lenet gives classes' model.name=lenet model.width=1
 must_fail 2 'model.name = dunet gives images, not classes' 1 train run.dir=bad data.file=g.h5 model.name=dunet
 refuse 'missing sets: defense.0.sets' defense.0.sets=
+refuse 'defense.0.classes = 1-3: whole numbers' defense.0.classes=1-3
+# Ten times a class of 16 images: as many as there are images, but not these.
+must_work 1 "${craft[@]}" run.dir=mixed model.file=guide/model.safetensors craft.classes=1 \
+    attack=clean,clean,clean,clean,clean,clean,clean,clean,clean,clean
+refuse 'mixed/adversarial.h5 holds 160 images of 160 in layers that are not full, or mixed' defense.0.sets=mixed/adversarial.h5
 refuse 'missing guide: defense.0.guide' defense.0.guide=
 refuse 'defense.0.sets, number 0 is not there: nowhere.h5' defense.0.sets=nowhere.h5
 refuse 'defense.0.guide = guide,other: one network expected' defense.0.guide=guide,other

@@ -61,13 +61,13 @@ run_denoiser() { check "a denoiser is written" paint_with "$denoiser" "$1" 28 28
 run_denoiser nothing.safetensors 0
 run_denoiser wild.safetensors 30
 seen=(data.file=g.h5 model.file=lenet/model.safetensors evaluate.set=one/adversarial.h5)
-must_work 1 evaluate "${seen[@]}" run.dir=seen evaluate.denoiser=nothing.safetensors
+must_work 1 evaluate "${seen[@]}" run.dir=seen model.denoiser=nothing.safetensors
 must_say 'adversarial set '
-must_work 3 evaluate "${seen[@]}" run.dir=seen3 evaluate.denoiser=nothing.safetensors evaluate.batch=13
+must_work 3 evaluate "${seen[@]}" run.dir=seen3 model.denoiser=nothing.safetensors evaluate.batch=13
 for file in denoising.tsv layers.tsv perturbation.tsv samples.h5; do
     must_equal seen/$file seen3/$file
 done
-must_work 1 evaluate "${seen[@]}" run.dir=wild evaluate.denoiser=wild.safetensors evaluate.set_attack=5 evaluate.set_max=10
+must_work 1 evaluate "${seen[@]}" run.dir=wild model.denoiser=wild.safetensors evaluate.set_attack=5 evaluate.set_max=10
 check "it changes nothing: slope 0, the loss stays, all levels too" awk -F'\t' \
     'FILENAME ~ /denoising/ && FNR > 1 { if ($3 != $4 || ($5 != 0 && $5 != "-") || $8 != $10) exit 1 }
      FILENAME ~ /layers/ && FNR > 1 { if ($4 != $6) exit 1 }' seen/denoising.tsv seen/layers.tsv
@@ -89,13 +89,25 @@ if command -v gnuplot > /dev/null; then
     check "a denoiser that changes nothing is as good as the attack" grep -q 'seen: adversarial' drawn/layers.gp
 fi
 
+# Images of some classes alone, on any number of ranks.
+for ranks in 1 3; do
+    must_work $ranks attack "${common[@]}" run.dir=some$ranks attack=clean,fgsm attack.1.eps=0.1 craft.classes=2,5 craft.batch=$((3 * ranks))
+    check "no other class is attacked" test "$(awk -F'\t' 'NR > 1 { print $3 }' some$ranks/outcomes.tsv | sort -u | tr '\n' ' ')" = '2 5 '
+done
+must_equal some1/outcomes.tsv some3/outcomes.tsv
+must_equal some1/adversarial.h5 some3/adversarial.h5
+
 # A layer that is not full is no set of all images; what cannot be is refused.
 refuse() {
     sometimes 3 || return
     must_fail "$@"
 }
 must_work 1 attack "${common[@]}" run.dir=half attack=clean,fgsm attack.1.share=0.5
-refuse 2 "images: $n for each" 1 train run.dir=bad data.file=g.h5 model.name=lenet train.steps=4 defense=static_set defense.0.file=half/adversarial.h5
+refuse 2 'half/adversarial.h5 holds .* in layers that are not full' 1 train run.dir=bad data.file=g.h5 model.name=lenet train.steps=4 defense=static_set defense.0.file=half/adversarial.h5
+refuse 2 'some1/adversarial.h5 holds .* in layers that are not full' 1 train run.dir=bad data.file=g.h5 model.name=lenet train.steps=4 defense=static_set defense.0.file=some1/adversarial.h5
+refuse 2 'craft.classes: 10 is no class: 0 to 9 expected' 1 attack "${common[@]}" run.dir=bad attack=fgsm craft.classes=3,10
+refuse 2 'no craft.classes expected' 1 attack "${common[@]}" run.dir=bad attack=fgsm attack.0.eps=0.5 craft.eps_ref=0.5 craft.classes=3
+refuse 2 'attacked is row 2: a set of the same images' 1 attack "${common[@]}" run.dir=bad attack=transfer attack.0.from=one/adversarial.h5 craft.skip=2
 refuse 2 'share = 1 expected' 1 attack "${common[@]}" run.dir=bad attack=fgsm attack.0.share=0.5 attack.0.eps=0.5 craft.eps_ref=0.5
 refuse 2 'eps_from = 0 expected' 1 attack "${common[@]}" run.dir=bad attack=fgsm attack.0.eps_from=0.1 attack.0.eps=0.5 craft.eps_ref=0.5
 refuse 2 'attack.0.share' 1 attack "${common[@]}" run.dir=bad attack=fgsm attack.0.share=1.5
@@ -104,5 +116,5 @@ refuse 2 'no image was taken' 1 attack "${common[@]}" run.dir=none attack=fgsm a
 refuse 2 "inner.0.share" 1 train run.dir=bad data.file=g.h5 model.name=lenet defense=adversarial inner=fgsm inner.0.share=0.5
 refuse 2 'evaluate.set = two/adversarial.h5 is of the data set' 1 evaluate run.dir=bad data.file=h.h5 model.file=lenet/model.safetensors evaluate.set=two/adversarial.h5
 refuse 2 'does not say where its images come from' 1 evaluate "${seen[@]}" run.dir=bad1 evaluate.set=g.h5
-refuse 2 'holds lenet, which gives classes' 2 evaluate "${seen[@]}" run.dir=bad2 evaluate.denoiser=lenet/model.safetensors
+refuse 2 'model.denoiser = lenet/model.safetensors holds a lenet, which gives classes' 2 evaluate "${seen[@]}" run.dir=bad2 model.denoiser=lenet/model.safetensors
 refuse 2 'the set holds attacks 0 to 5' 1 evaluate "${seen[@]}" run.dir=bad3 evaluate.set_attack=6

@@ -11,29 +11,43 @@
 
 enum { MAX_BYTES = 1 << 29 };
 
-tdo_err tdo_image_read(const char *path, struct tdo_image *out)
+tdo_err tdo_image_decode(const char *path, const uint8_t *data, int64_t bytes,
+                         struct tdo_image *out)
 {
     static const uint8_t png[] = {0x89, 'P', 'N', 'G'}, jpeg[] = {0xff, 0xd8, 0xff};
-    struct stat st;
-    char *data = NULL;
-    int64_t bytes = 0;
-    tdo_err err = TDO_OK;
     memset(out, 0, sizeof *out);
+    if (bytes >= (int64_t)sizeof png && memcmp(data, png, sizeof png) == 0) {
+        return tdo_image_png(path, data, bytes, out);
+    }
+    if (bytes >= (int64_t)sizeof jpeg && memcmp(data, jpeg, sizeof jpeg) == 0) {
+        return tdo_image_jpeg(path, data, bytes, out);
+    }
+    if (bytes == 0) {
+        return TDO_FAIL(TDO_ERR_FORMAT, "%s: is empty; expected a PNG or JPEG image", path);
+    }
+    return TDO_FAIL(TDO_ERR_FORMAT, "%s: starts with neither the bytes of PNG nor of JPEG",
+                    path);
+}
+
+tdo_err tdo_image_load(const char *path, char **data, int64_t *bytes)
+{
+    struct stat st;
+    *data = NULL;
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
         return TDO_FAIL(TDO_ERR_FILE, "%s: is no regular file; expected an image", path);
     }
-    TDO_GOTO(tdo_file_read(path, MAX_BYTES, &data, &bytes));
-    if (bytes >= (int64_t)sizeof png && memcmp(data, png, sizeof png) == 0) {
-        err = tdo_image_png(path, (const uint8_t *)data, bytes, out);
-    } else if (bytes >= (int64_t)sizeof jpeg && memcmp(data, jpeg, sizeof jpeg) == 0) {
-        err = tdo_image_jpeg(path, (const uint8_t *)data, bytes, out);
-    } else if (bytes == 0) {
-        err = TDO_FAIL(TDO_ERR_FORMAT, "%s: is empty; expected a PNG or JPEG image", path);
-    } else {
-        err = TDO_FAIL(TDO_ERR_FORMAT, "%s: starts with neither the bytes of PNG nor of JPEG",
-                       path);
+    return tdo_file_read(path, MAX_BYTES, data, bytes);
+}
+
+tdo_err tdo_image_read(const char *path, struct tdo_image *out)
+{
+    char *data = NULL;
+    int64_t bytes = 0;
+    memset(out, 0, sizeof *out);
+    tdo_err err = tdo_image_load(path, &data, &bytes);
+    if (err == TDO_OK) {
+        err = tdo_image_decode(path, (const uint8_t *)data, bytes, out);
     }
-done:
     tdo_memory_free(&data);
     return err;
 }

@@ -21,7 +21,7 @@
 
 /* Where things lie, in bytes from the start of the file; the root tells the others. */
 struct places {
-    int64_t x[TDO_SPLITS], y[TDO_SPLITS], mean;
+    int64_t x[TDO_SPLITS], y[TDO_SPLITS], offset[TDO_SPLITS], mean;
 };
 
 struct tdo_dataset_writer {
@@ -47,8 +47,8 @@ static tdo_err refuse(const struct tdo_dataset_writer *w)
 }
 
 /* Make a dataset whose bytes are reserved now and carry no time; where they lie goes to *at. */
-static tdo_err make_dataset(struct tdo_dataset_writer *w, const char *name, int rank,
-                            const int64_t *dim, int64_t *at)
+static tdo_err make_dataset(struct tdo_dataset_writer *w, const char *name, hid_t type,
+                            int rank, const int64_t *dim, int64_t *at)
 {
     hsize_t size[4];
     for (int i = 0; i < rank; i++) {
@@ -60,9 +60,6 @@ static tdo_err make_dataset(struct tdo_dataset_writer *w, const char *name, int 
     H5Pset_alloc_time(list, H5D_ALLOC_TIME_EARLY);
     H5Pset_fill_time(list, H5D_FILL_TIME_NEVER); /* every byte will be written */
     hid_t space = H5Screate_simple(rank, size, NULL);
-    hid_t type = rank == 1                    ? H5T_STD_I32LE
-                 : rank == 4 && w->info.is_u8 ? H5T_STD_U8LE
-                                              : H5T_IEEE_F32LE;
     hid_t dataset = H5Dcreate2(w->file, name, type, space, H5P_DEFAULT, list, H5P_DEFAULT);
     haddr_t offset = dataset >= 0 ? H5Dget_offset(dataset) : HADDR_UNDEF;
     bool good = offset != HADDR_UNDEF && H5Dclose(dataset) >= 0;
@@ -86,11 +83,19 @@ static tdo_err make_split(struct tdo_dataset_writer *w, enum tdo_split split)
         return refuse(w);
     }
     snprintf(name, sizeof name, "/%s/x", group);
-    TDO_TRY(make_dataset(w, name, 4, dim, &w->at.x[split]));
+    if (w->info.encoded) {
+        const int64_t places = dim[0] + 1;
+        TDO_TRY(make_dataset(w, name, H5T_STD_U8LE, 1, &w->info.bytes[split], &w->at.x[split]));
+        snprintf(name, sizeof name, "/%s/offset", group);
+        TDO_TRY(make_dataset(w, name, H5T_STD_I64LE, 1, &places, &w->at.offset[split]));
+    } else {
+        const hid_t type = w->info.is_u8 ? H5T_STD_U8LE : H5T_IEEE_F32LE;
+        TDO_TRY(make_dataset(w, name, type, 4, dim, &w->at.x[split]));
+    }
     snprintf(name, sizeof name, "/%s/y", group);
-    TDO_TRY(make_dataset(w, name, 1, dim, &w->at.y[split]));
+    TDO_TRY(make_dataset(w, name, H5T_STD_I32LE, 1, dim, &w->at.y[split]));
     return split == TDO_SPLIT_TRAIN && !w->info.stored
-               ? make_dataset(w, "/train/mean", 3, dim + 1, &w->at.mean)
+               ? make_dataset(w, "/train/mean", H5T_IEEE_F32LE, 3, dim + 1, &w->at.mean)
                : TDO_OK;
 }
 
@@ -121,11 +126,14 @@ static tdo_err check_info(const char *path, const struct tdo_dataset_info *i)
                 !__builtin_mul_overflow(all, i->height, &all) &&
                 !__builtin_mul_overflow(all, i->width, &all) &&
                 !__builtin_mul_overflow(all, i->channels, &all) && i->classes > 0;
+    fits = fits && (!i->encoded || (i->height == i->width && i->height <= 1 << 16 &&
+                                    i->channels == 3 && i->is_u8 && !i->stored));
     int splits = 0;
     for (int s = 0; s < TDO_SPLITS; s++) {
         int64_t bytes;
         fits = fits && i->rows[s] >= (s == TDO_SPLIT_VAL || i->stored ? 0 : 1) &&
                !__builtin_mul_overflow(all, i->rows[s], &bytes);
+        fits = fits && (!i->encoded || i->bytes[s] >= i->rows[s]);
         splits += i->rows[s] > 0;
     }
     if (!fits || (i->stored && splits != 1)) {
@@ -166,6 +174,11 @@ static tdo_err make_file(struct tdo_dataset_writer *w)
     if (w->info.stored) {
         const int32_t stored = 1;
         TDO_TRY(make_attribute(w, "stored", H5T_STD_I32LE, &stored));
+    }
+    if (w->info.encoded) {
+        const int32_t encoded = 1, side = (int32_t)w->info.height;
+        TDO_TRY(make_attribute(w, "encoded", H5T_STD_I32LE, &encoded));
+        TDO_TRY(make_attribute(w, "side", H5T_STD_I32LE, &side));
     }
     for (int s = 0; s < TDO_SPLITS; s++) {
         if (w->info.rows[s] > 0) {
@@ -299,6 +312,12 @@ static uint64_t hash_of(XXH64_state_t *state, const void *x, int64_t x_bytes, co
     return XXH64_digest(state);
 }
 
+/* The place of the block of row `first`, which is about to be written. */
+static int64_t block_of(const struct tdo_dataset_writer *w, enum tdo_split split, int64_t first)
+{
+    return w->first_block[split] + first / TDO_DATASET_BLOCK;
+}
+
 static tdo_err add_to_hashes(struct tdo_dataset_writer *w, enum tdo_split split, int64_t first,
                              int64_t n, const void *x, const int32_t *y)
 {
@@ -308,7 +327,7 @@ static tdo_err add_to_hashes(struct tdo_dataset_writer *w, enum tdo_split split,
     }
     for (int64_t i = 0; i < n; i += TDO_DATASET_BLOCK) {
         const int64_t part = n - i < TDO_DATASET_BLOCK ? n - i : TDO_DATASET_BLOCK;
-        const int64_t block = w->first_block[split] + (first + i) / TDO_DATASET_BLOCK;
+        const int64_t block = block_of(w, split, first + i);
         w->hash[block] = hash_of(state, (const char *)x + i * w->row_bytes, part * w->row_bytes,
                                  y + i, part);
         w->times[block]++;
@@ -322,6 +341,9 @@ tdo_err tdo_dataset_write(tdo_dataset_writer *w, enum tdo_split split, int64_t f
 {
     const int64_t label = (int64_t)sizeof *y;
     TDO_TRY(check_range(w, split, first, n));
+    if (w->info.encoded) {
+        return TDO_FAIL(TDO_ERR_BUG, "%s: pixels for an encoded set", w->path);
+    }
     TDO_TRY(check_labels(w, split, first, n, y));
     if (!w->info.is_u8) {
         TDO_TRY(check_floats(w, split, first, n, x));
@@ -336,6 +358,67 @@ tdo_err tdo_dataset_write(tdo_dataset_writer *w, enum tdo_split split, int64_t f
         add_to_sum(w, n, x);
     }
     return add_to_hashes(w, split, first, n, x, y);
+}
+
+/* ---- rows of an encoded set ---- */
+
+static tdo_err check_offsets(const struct tdo_dataset_writer *w, enum tdo_split split,
+                             int64_t first, int64_t n, const int64_t *offset)
+{
+    bool good = w->info.encoded && offset[0] >= 0 && offset[n] <= w->info.bytes[split] &&
+                (first > 0 || offset[0] == 0) &&
+                (first + n < w->info.rows[split] || offset[n] == w->info.bytes[split]);
+    for (int64_t i = 0; i < n; i++) {
+        good = good && offset[i] < offset[i + 1];
+    }
+    return good ? TDO_OK
+                : TDO_FAIL(TDO_ERR_BUG,
+                           "%s: offsets of rows %lld to %lld of %s do not rise from 0 to %lld",
+                           w->path, (long long)first, (long long)(first + n - 1),
+                           tdo_dataset_split_name(split), (long long)w->info.bytes[split]);
+}
+
+static tdo_err hash_files(struct tdo_dataset_writer *w, enum tdo_split split, int64_t first,
+                          int64_t n, const int64_t *offset, const void *x, const int32_t *y)
+{
+    XXH64_state_t *state = XXH64_createState();
+    if (!state) {
+        return TDO_FAIL(TDO_ERR_MEMORY, "out of memory: no hash state");
+    }
+    for (int64_t i = 0; i < n; i += TDO_DATASET_BLOCK) {
+        const int64_t part = n - i < TDO_DATASET_BLOCK ? n - i : TDO_DATASET_BLOCK;
+        const int64_t block = block_of(w, split, first + i);
+        XXH64_reset(state, 0);
+        XXH64_update(state, (const char *)x + offset[i] - offset[0],
+                     (size_t)(offset[i + part] - offset[i]));
+        XXH64_update(state, offset + i, (size_t)(part + 1) * sizeof *offset);
+        XXH64_update(state, y + i, (size_t)part * sizeof *y);
+        w->hash[block] = XXH64_digest(state);
+        w->times[block]++;
+    }
+    XXH64_freeState(state);
+    return TDO_OK;
+}
+
+tdo_err tdo_dataset_write_files(tdo_dataset_writer *w, enum tdo_split split, int64_t first,
+                                int64_t n, const int64_t *offset, const void *x,
+                                const void *view, const int32_t *y)
+{
+    const int64_t label = (int64_t)sizeof *y, place = (int64_t)sizeof *offset;
+    TDO_TRY(check_range(w, split, first, n));
+    TDO_TRY(check_offsets(w, split, first, n, offset));
+    TDO_TRY(check_labels(w, split, first, n, y));
+    errno = 0;
+    if (tdo_durable_write(w->fd, x, offset[n] - offset[0], w->at.x[split] + offset[0]) != 0 ||
+        tdo_durable_write(w->fd, offset, (n + 1) * place,
+                          w->at.offset[split] + first * place) != 0 ||
+        tdo_durable_write(w->fd, y, n * label, w->at.y[split] + first * label) != 0) {
+        return refuse(w);
+    }
+    if (split == TDO_SPLIT_TRAIN) {
+        add_to_sum(w, n, view);
+    }
+    return hash_files(w, split, first, n, offset, x, y);
 }
 
 /* ---- the end ---- */

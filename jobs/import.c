@@ -11,9 +11,11 @@
  * copy windows as above, and decode every image once, to find what is damaged now and not in the
  * middle of a training.
  *
- * Asked to stop, all leave behind a turn, and what was written so far is removed. */
+ * Every half a minute, and when the job is asked to stop, it is noted how far it is; started again with
+ * the same settings and files, on any number of ranks, it goes on from there. */
 #include <inttypes.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "jobs/formats/formats.h"
 #include "jobs/run.h"
@@ -23,7 +25,7 @@
 #include "nn/base/log.h"
 #include "nn/base/memory.h"
 
-enum { WINDOW_BYTES = 1 << 22, MAX_WINDOW_BYTES = 1 << 30 };
+enum { WINDOW_BYTES = 1 << 22, MAX_WINDOW_BYTES = 1 << 30, SAVE_SECONDS = 30 };
 
 struct importing {
     tdo_comm *comm;
@@ -40,6 +42,9 @@ struct importing {
     int64_t *offset[TDO_SOURCE_SPLITS]; /* [rows+1], of files */
     unsigned char *bytes;               /* of the files of a window */
     int64_t room;
+    uint64_t context; /* settings, names and lengths of files */
+    int64_t place[2]; /* split and row to go on from */
+    double saved;     /* when, by the log's clock */
     int64_t turns;
     struct tdo_stop_pace pace;
 };
@@ -211,25 +216,73 @@ static tdo_err copy_window(struct importing *m, enum tdo_source_split from, enum
     return tdo_dataset_write(m->writer, to, first, n, m->x, m->y);
 }
 
+/* Behind a turn: leave if any rank was asked to, with a note; or a note from time to time. */
+static tdo_err after_turn(struct importing *m, enum tdo_source_split from, int64_t next)
+{
+    const int64_t place[2] = {from, next};
+    int64_t due = tdo_log_now() - m->saved > SAVE_SECONDS;
+    if (tdo_stop_agreed(m->comm, &m->pace, ++m->turns)) {
+        TDO_TRY(tdo_dataset_save(m->writer, m->context, place));
+        tdo_dataset_keep(m->writer);
+        return tdo_stop_error();
+    }
+    tdo_comm_broadcast(m->comm, &due, (int64_t)sizeof due);
+    if (due) {
+        TDO_TRY(tdo_dataset_save(m->writer, m->context, place));
+        m->saved = tdo_log_now();
+    }
+    return TDO_OK;
+}
+
 static tdo_err copy_split(struct importing *m, enum tdo_source_split from, enum tdo_split to)
 {
     const int64_t rows = m->info.rows[from], turn = m->window * m->readers;
-    for (int64_t first = 0; first < rows; first += turn) {
+    const int64_t begin = m->place[0] > (int64_t)from    ? rows
+                          : m->place[0] == (int64_t)from ? m->place[1]
+                                                         : 0;
+    for (int64_t first = begin; first < rows; first += turn) {
         const int64_t mine = first + m->window * tdo_comm_rank(m->comm);
         TDO_TRY(tdo_comm_agree_first(m->comm, copy_window(m, from, to, mine)));
         m->done += rows - first < turn ? rows - first : turn;
         tdo_progress_show(&m->progress, m->done, NULL);
-        if (tdo_stop_agreed(m->comm, &m->pace, ++m->turns)) {
-            return tdo_stop_error();
-        }
+        TDO_TRY(after_turn(m, from, first + turn < rows ? first + turn : rows));
     }
     return TDO_OK;
+}
+
+/* A number for all that decides about the bytes, but those of the files themselves. */
+static tdo_err make_context(const tdo_config *config, struct importing *m)
+{
+    const char *names = NULL;
+    char *text = NULL;
+    int64_t count = 0;
+    tdo_json *settings = NULL, *run = NULL;
+    tdo_err err = tdo_config_json(config, TDO_JOB_import, &settings);
+    if (err == TDO_OK && tdo_json_get(settings, "run", &run)) {
+        tdo_json_remove(run, "until");
+        tdo_json_remove(run, "margin");
+        err = tdo_json_text(settings, 0, &text);
+    }
+    if (text && tdo_comm_rank(m->comm) == 0) {
+        tdo_source_share(m->source, &names, &count);
+        m->context = XXH64(text, strlen(text), 0);
+        m->context = XXH64(names, (size_t)count, m->context);
+        for (int k = 0; m->files && k < TDO_SOURCE_SPLITS; k++) {
+            const size_t rows = (size_t)m->info.rows[k] + 1;
+            m->context = XXH64(m->offset[k], rows * sizeof *m->offset[k], m->context);
+        }
+    }
+    tdo_memory_free(&text);
+    tdo_json_free(&run);
+    tdo_json_free(&settings);
+    return tdo_comm_agree(m->comm, err);
 }
 
 static tdo_err copy_all(struct tdo_job_context *c, struct importing *m)
 {
     const struct tdo_source_info *s = &m->info;
     int64_t bytes[TDO_SOURCE_SPLITS] = {0};
+    bool found = false;
     for (int k = 0; m->files && k < TDO_SOURCE_SPLITS; k++) {
         TDO_TRY(find_offsets(m, (enum tdo_source_split)k));
         bytes[k] = m->offset[k][s->rows[k]];
@@ -246,10 +299,17 @@ static tdo_err copy_all(struct tdo_job_context *c, struct importing *m)
         .rows = {[TDO_SPLIT_TRAIN] = s->rows[TDO_SOURCE_TRAIN],
                  [TDO_SPLIT_TEST] = s->rows[TDO_SOURCE_TEST]}};
     TDO_TRY(tdo_comm_agree(m->comm, make_window(m)));
-    TDO_TRY(tdo_dataset_create(m->comm, tdo_config_text(c->config, "import.out"), &info,
-                               &m->writer));
+    TDO_TRY(make_context(c->config, m));
+    TDO_TRY(tdo_dataset_resume(m->comm, tdo_config_text(c->config, "import.out"), &info,
+                               m->context, m->place, &found, &m->writer));
+    m->done = m->place[1] + (m->place[0] == TDO_SOURCE_TEST ? s->rows[TDO_SOURCE_TRAIN] : 0);
+    if (found) {
+        tdo_log_root(TDO_LOG_INFO, "resume: image %" PRId64 " of %" PRId64, m->done,
+                     s->rows[TDO_SOURCE_TRAIN] + s->rows[TDO_SOURCE_TEST]);
+    }
+    m->saved = tdo_log_now();
     tdo_progress_start(&m->progress, "import", "images",
-                       s->rows[TDO_SOURCE_TRAIN] + s->rows[TDO_SOURCE_TEST], 0);
+                       s->rows[TDO_SOURCE_TRAIN] + s->rows[TDO_SOURCE_TEST], m->done);
     TDO_TRY(copy_split(m, TDO_SOURCE_TRAIN, TDO_SPLIT_TRAIN));
     TDO_TRY(copy_split(m, TDO_SOURCE_TEST, TDO_SPLIT_TEST));
     tdo_progress_end(&m->progress, m->done, NULL);

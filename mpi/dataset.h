@@ -91,7 +91,25 @@ TDO_MUST tdo_err tdo_dataset_write_files(tdo_dataset_writer *w, enum tdo_split s
  * Ranks:   collective; errors are agreed. */
 TDO_MUST tdo_err tdo_dataset_finish(tdo_dataset_writer *w);
 
-/* NULL is fine. A file that was not finished is removed.
+/* Note down where the writing is, beside the file: what was written so far is on the disk, and another
+ * process can go on from here (tdo_dataset_resume), also if this one is killed. context is a
+ * number that says what is written, place what the caller wants to know then.
+ * Errors:  TDO_ERR_FILE. Ranks: collective; errors are agreed. */
+TDO_MUST tdo_err tdo_dataset_save(tdo_dataset_writer *w, uint64_t context,
+                                  const int64_t place[2]);
+
+/* As tdo_dataset_create, but go on with what tdo_dataset_save left of the same context: place is that
+ * of then, blocks that were written since are to be written again. *found is false, and the file
+ * new, where nothing fits. */
+TDO_MUST tdo_err tdo_dataset_resume(tdo_comm *comm, const char *path,
+                                    const struct tdo_dataset_info *info, uint64_t context,
+                                    int64_t place[2], bool *found, tdo_dataset_writer **out);
+
+/* Leave the unfinished file behind when w is freed.
+ * Ranks:   not collective. */
+void tdo_dataset_keep(tdo_dataset_writer *w);
+
+/* NULL is fine. A file that was not finished is removed, unless it is kept.
  * Ranks:   not collective. */
 void tdo_dataset_writer_free(tdo_dataset_writer **out);
 

@@ -17,6 +17,7 @@
 #include "mpi/dataset.h"
 #include "mpi/mpi_impl.h"
 #include "mpi/origins.h"
+#include "nn/base/file.h"
 #include "nn/base/memory.h"
 
 /* Where things lie, in bytes from the start of the file; the root tells the others. */
@@ -29,10 +30,12 @@ struct tdo_dataset_writer {
     struct tdo_dataset_info info;
     int64_t pixels, row_bytes;
     char *path, *part; /* where it goes; where it is written meanwhile */
+    char *state;       /* where it is noted how far that is */
     hid_t file;        /* root only, while it is made and while it is finished */
     struct places at;
     int fd;
     bool made, finished; /* root only */
+    bool kept;
     int64_t blocks, first_block[TDO_SPLITS];
     uint64_t *hash;                    /* [blocks], of those that this rank has written */
     uint64_t *times;                   /* [blocks], how often it has */
@@ -193,6 +196,8 @@ static tdo_err make_room(struct tdo_dataset_writer *w, const char *path)
     int64_t length = (int64_t)strlen(path) + 1;
     TDO_TRY(tdo_memory_new(length, &w->path));
     TDO_TRY(tdo_memory_new(length + 5, &w->part));
+    TDO_TRY(tdo_memory_new(length + 11, &w->state));
+    snprintf(w->state, (size_t)length + 11, "%s.part.state", path);
     snprintf(w->path, (size_t)length, "%s", path);
     snprintf(w->part, (size_t)length + 5, "%s.part", path);
     w->pixels = w->info.height * w->info.width * w->info.channels;
@@ -206,10 +211,127 @@ static tdo_err make_room(struct tdo_dataset_writer *w, const char *path)
     return tdo_memory_new(w->pixels, &w->sum);
 }
 
-static tdo_err begin(struct tdo_dataset_writer *w, const char *path)
+/* ---- what is noted ---- */
+
+/* u64 numbers: a magic one, context, place, where things lie, hashes and times of blocks, the sum; the
+ * XXH64 of all that. */
+enum { NOTE_FIXED = 4 + (int)(sizeof(struct places) / sizeof(uint64_t)) };
+
+static const uint64_t note_magic = UINT64_C(0x313065746f4e4f44); /* "DONote01" */
+
+static int64_t note_size(const struct tdo_dataset_writer *w)
+{
+    return NOTE_FIXED + 2 * w->blocks + w->pixels + 1;
+}
+
+/* Between the arrays of w and the numbers of a note. */
+static void copy_note(struct tdo_dataset_writer *w, uint64_t *note, bool to_note)
+{
+    struct {
+        void *data;
+        int64_t count;
+    } const part[] = {{&w->at, NOTE_FIXED - 4},
+                      {w->hash, w->blocks},
+                      {w->times, w->blocks},
+                      {w->sum, w->pixels}};
+    uint64_t *at = note + 4;
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
+        const size_t bytes = (size_t)part[i].count * sizeof *at;
+        memcpy(to_note ? (void *)at : part[i].data, to_note ? part[i].data : (void *)at, bytes);
+        at += part[i].count;
+    }
+}
+
+static uint64_t note_hash(const uint64_t *note, int64_t size)
+{
+    return XXH64(note, (size_t)(size - 1) * sizeof *note, 0);
+}
+
+tdo_err tdo_dataset_save(tdo_dataset_writer *w, uint64_t context, const int64_t place[2])
+{
+    const int64_t size = note_size(w);
+    uint64_t *note = NULL;
+    tdo_err err = tdo_memory_new(size, &note);
+    errno = 0;
+    if (err == TDO_OK && fsync(w->fd) != 0) {
+        err = refuse(w);
+    }
+    TDO_GOTO(tdo_comm_agree(w->comm, err));
+    copy_note(w, note, true);
+    tdo_comm_sum_u64(w->comm, note + NOTE_FIXED, size - NOTE_FIXED);
+    note[0] = note_magic;
+    note[1] = context;
+    memcpy(note + 2, place, 2 * sizeof *place);
+    note[size - 1] = note_hash(note, size);
+    if (w->comm->rank == 0) {
+        err = tdo_file_write(w->state, note, size * (int64_t)sizeof *note);
+    }
+    err = tdo_comm_agree(w->comm, err);
+done:
+    tdo_memory_free(&note);
+    return err;
+}
+
+void tdo_dataset_keep(tdo_dataset_writer *w)
+{
+    w->kept = true;
+}
+
+/* Is there a note that fits, and a file? What does not fit is no error: then all is written anew. */
+static tdo_err find_note(struct tdo_dataset_writer *w, uint64_t context, int64_t place[2],
+                         bool *found)
+{
+    const int64_t size = note_size(w);
+    char *data = NULL;
+    int64_t bytes = 0;
+    *found = false;
+    if (!tdo_file_exists(w->state) || !tdo_file_exists(w->part)) {
+        return TDO_OK;
+    }
+    tdo_err err = tdo_file_read(w->state, size * (int64_t)sizeof(uint64_t), &data, &bytes);
+    if (err == TDO_ERR_FILE) { /* longer: of another set */
+        return TDO_OK;
+    }
+    uint64_t *note = (uint64_t *)(void *)data;
+    if (err == TDO_OK && bytes == size * (int64_t)sizeof *note && note[0] == note_magic &&
+        note[1] == context && note[size - 1] == note_hash(note, size)) {
+        copy_note(w, note, false);
+        memcpy(place, note + 2, 2 * sizeof *place);
+        *found = true;
+    }
+    tdo_memory_free(&data);
+    return err;
+}
+
+/* A new file; a note of another one must not outlive it. Root. */
+static tdo_err make_anew(struct tdo_dataset_writer *w)
+{
+    if (unlink(w->state) != 0 && errno != ENOENT) {
+        return TDO_FAIL(TDO_ERR_FILE, "cannot remove %s: %s", w->state, strerror(errno));
+    }
+    return make_file(w);
+}
+
+/* ---- beginning ---- */
+
+/* What a writer goes on with. */
+struct resuming {
+    uint64_t context;
+    int64_t *place; /* NULL: a new file is wanted */
+    bool *found;
+};
+
+static tdo_err begin(struct tdo_dataset_writer *w, const char *path, const struct resuming *r)
 {
     TDO_TRY(make_room(w, path));
-    return w->comm->rank == 0 ? make_file(w) : TDO_OK;
+    if (w->comm->rank != 0) {
+        return TDO_OK;
+    }
+    if (r->place) {
+        TDO_TRY(find_note(w, r->context, r->place, r->found));
+        w->made = *r->found;
+    }
+    return w->made ? TDO_OK : make_anew(w);
 }
 
 static tdo_err open_part(struct tdo_dataset_writer *w)
@@ -218,8 +340,8 @@ static tdo_err open_part(struct tdo_dataset_writer *w)
     return w->fd < 0 ? refuse(w) : TDO_OK;
 }
 
-tdo_err tdo_dataset_create(tdo_comm *comm, const char *path,
-                           const struct tdo_dataset_info *info, tdo_dataset_writer **out)
+static tdo_err create(tdo_comm *comm, const char *path, const struct tdo_dataset_info *info,
+                      const struct resuming *r, tdo_dataset_writer **out)
 {
     *out = NULL;
     struct tdo_dataset_writer *w = NULL;
@@ -232,7 +354,7 @@ tdo_err tdo_dataset_create(tdo_comm *comm, const char *path,
         w->file = H5I_INVALID_HID;
         w->fd = -1;
         w->info = *info;
-        err = begin(w, path);
+        err = begin(w, path, r);
     }
     TDO_GOTO(tdo_comm_agree(comm, err));
     tdo_comm_broadcast(comm, &w->at, (int64_t)sizeof w->at);
@@ -242,6 +364,25 @@ tdo_err tdo_dataset_create(tdo_comm *comm, const char *path,
 done:
     tdo_dataset_writer_free(&w);
     return err;
+}
+
+tdo_err tdo_dataset_create(tdo_comm *comm, const char *path,
+                           const struct tdo_dataset_info *info, tdo_dataset_writer **out)
+{
+    const struct resuming anew = {0};
+    return create(comm, path, info, &anew, out);
+}
+
+tdo_err tdo_dataset_resume(tdo_comm *comm, const char *path,
+                           const struct tdo_dataset_info *info, uint64_t context,
+                           int64_t place[2], bool *found, tdo_dataset_writer **out)
+{
+    const struct resuming old = {.context = context, .place = place, .found = found};
+    *found = false;
+    TDO_TRY(create(comm, path, info, &old, out));
+    tdo_comm_broadcast(comm, found, (int64_t)sizeof *found);
+    tdo_comm_broadcast(comm, place, 2 * (int64_t)sizeof *place);
+    return TDO_OK;
 }
 
 /* ---- rows ---- */
@@ -499,6 +640,7 @@ static tdo_err finish(struct tdo_dataset_writer *w)
                         strerror(errno));
     }
     w->finished = true;
+    (void)unlink(w->state);
     return sync_directory_of(w->path);
 }
 
@@ -529,11 +671,13 @@ void tdo_dataset_writer_free(tdo_dataset_writer **out)
     if (w->fd >= 0) {
         close(w->fd);
     }
-    if (w->made && !w->finished) {
+    if (w->made && !w->finished && !w->kept) {
+        unlink(w->state);
         unlink(w->part);
     }
     tdo_memory_free(&w->path);
     tdo_memory_free(&w->part);
+    tdo_memory_free(&w->state);
     tdo_memory_free(&w->hash);
     tdo_memory_free(&w->times);
     tdo_memory_free(&w->sum);

@@ -100,7 +100,8 @@ TDO_MUST tdo_err tdo_dataset_save(tdo_dataset_writer *w, uint64_t context,
 
 /* As tdo_dataset_create, but go on with what tdo_dataset_save left of the same context: place is that
  * of then, blocks that were written since are to be written again. *found is false, and the file
- * new, where nothing fits. */
+ * new, where nothing fits.
+ * Ranks:   collective; context equal on the root alone. Errors are agreed. */
 TDO_MUST tdo_err tdo_dataset_resume(tdo_comm *comm, const char *path,
                                     const struct tdo_dataset_info *info, uint64_t context,
                                     int64_t place[2], bool *found, tdo_dataset_writer **out);

@@ -28,7 +28,7 @@ peak() {
 }
 
 ratio() {
-    awk -v a="$1" -v b="$2" 'BEGIN { printf "%.'"${3:-1}"'f\n", b > 0 ? a / b : 0 }'
+    awk -v a="$1" -v b="$2" 'BEGIN { printf "%.'"${3:-1}"'f\n", (b > 0 ? a / b : 0) }'
 }
 
 tests=$((images / 10))
@@ -59,7 +59,7 @@ if command -v djpeg > djpeg; then
     echo "djpeg: $(ratio 1 "$decoding" 0) images/s a core, decoding and writing them out alone"
 fi
 
-train=(train model.name=resnet20 train.batch=64 train.lr=0.1 train.lr_batch=256
+train=(train model.name=resnet20 train.epochs=100 train.batch=64 train.lr=0.1 train.lr_batch=256
     train.decay=kernels train.weight_decay=1e-4 train.flip=true)
 # step <name> <steps> <arguments...>: processor seconds a step, waiting, peak.
 step() {

@@ -190,6 +190,98 @@ static void views(void)
     files_remove_dir(dir);
 }
 
+/* The first block of train alone, then a stop: with a note or without, as a killed process leaves it. */
+static void begin_set(const char *path, uint64_t context)
+{
+    const struct tdo_dataset_info info = info_of();
+    int64_t place[2] = {0, 0};
+    bool found = true;
+    tdo_dataset_writer *w = NULL;
+    ASSERT_OK_FATAL(tdo_dataset_resume(runner_comm, path, &info, context, place, &found, &w));
+    CU_ASSERT(!found);
+    tdo_err err = files_root() ? write_block(w, TDO_SPLIT_TRAIN, 0, TDO_DATASET_BLOCK) : TDO_OK;
+    ASSERT_OK_FATAL(tdo_comm_agree(runner_comm, err));
+    place[0] = TDO_SPLIT_TRAIN;
+    place[1] = TDO_DATASET_BLOCK;
+    ASSERT_OK_FATAL(tdo_dataset_save(w, context, place));
+    err = files_root() ? write_block(w, TDO_SPLIT_TEST, 0, TDO_DATASET_BLOCK) : TDO_OK;
+    ASSERT_OK_FATAL(
+        tdo_comm_agree(runner_comm, err)); /* behind the note: will be written again */
+    tdo_dataset_keep(w);
+    tdo_dataset_writer_free(&w);
+    files_meet();
+    CU_ASSERT(access(path, F_OK) != 0);
+}
+
+/* All that begin_set has not noted down, by the last rank. */
+static tdo_err write_rest(tdo_dataset_writer *w)
+{
+    if (tdo_comm_rank(runner_comm) != tdo_comm_size(runner_comm) - 1) {
+        return TDO_OK;
+    }
+    TDO_TRY(write_block(w, TDO_SPLIT_TRAIN, TDO_DATASET_BLOCK, TDO_DATASET_BLOCK));
+    TDO_TRY(write_block(w, TDO_SPLIT_TRAIN, 2 * TDO_DATASET_BLOCK, ROWS % TDO_DATASET_BLOCK));
+    TDO_TRY(write_block(w, TDO_SPLIT_TEST, 0, TDO_DATASET_BLOCK));
+    return write_block(w, TDO_SPLIT_TEST, TDO_DATASET_BLOCK, TESTS % TDO_DATASET_BLOCK);
+}
+
+static void goes_on(void)
+{
+    static uint8_t a[FILES_ROOM], b[FILES_ROOM];
+    const struct tdo_dataset_info info = info_of();
+    char path[300], whole[300];
+    int64_t place[2] = {7, 7};
+    bool found = false;
+    tdo_dataset_writer *w = NULL;
+    files_make_dir("files", dir);
+    snprintf(path, sizeof path, "%s/b.h5", dir);
+    snprintf(whole, sizeof whole, "%s/a.h5", dir);
+    write_set(whole, 0);
+    begin_set(path, 42);
+    ASSERT_OK_FATAL(tdo_dataset_resume(runner_comm, path, &info, 42, place, &found, &w));
+    CU_ASSERT(found && place[0] == TDO_SPLIT_TRAIN && place[1] == TDO_DATASET_BLOCK);
+    ASSERT_OK_FATAL(tdo_comm_agree(runner_comm, write_rest(w)));
+    ASSERT_OK_FATAL(tdo_dataset_finish(w));
+    tdo_dataset_writer_free(&w);
+    files_meet();
+    const int64_t n = files_read(whole, a);
+    CU_ASSERT(n > 0 && files_read(path, b) == n && memcmp(a, b, (size_t)n) == 0);
+    CU_ASSERT(access(files_join(dir, "b.h5.part.state"), F_OK) != 0);
+    files_remove_dir(dir);
+}
+
+/* Another set, or a note that is damaged: a new file, and nothing is left of the old one. */
+static void begins_anew(void)
+{
+    const struct tdo_dataset_info info = info_of();
+    char path[300], note[320];
+    files_make_dir("files", dir);
+    snprintf(path, sizeof path, "%s/b.h5", dir);
+    snprintf(note, sizeof note, "%s.part.state", path);
+    for (int k = 0; k < 4; k++) {
+        static uint8_t text[FILES_ROOM];
+        int64_t place[2] = {7, 7};
+        bool found = true;
+        tdo_dataset_writer *w = NULL;
+        begin_set(path, 42);
+        const int64_t n = files_root() ? files_read(note, text) : 0;
+        if (files_root() && k > 0) { /* a bit, its end, something behind it */
+            text[n / 2] ^= k == 1;
+            files_write(note, text, k == 1 ? n : k == 2 ? n - 8 : n + 8);
+        }
+        files_meet();
+        ASSERT_OK_FATAL(
+            tdo_dataset_resume(runner_comm, path, &info, k == 0 ? 43 : 42, place, &found, &w));
+        CU_ASSERT(!found && place[0] == 7 && place[1] == 7);
+        CU_ASSERT(access(note, F_OK) != 0);
+        tdo_dataset_writer_free(&w);
+        files_meet();
+        CU_ASSERT(access(files_join(dir, "b.h5.part"), F_OK) != 0);
+        files_meet();
+    }
+    files_remove_dir(dir);
+}
+
 static void refused_writes(void)
 {
     struct tdo_dataset_info info = info_of();
@@ -275,6 +367,8 @@ CU_TestInfo suite_tests[] = {
     {"files, labels and the mean come back", come_back},
     {"the bytes of an encoded set are the same for any number of ranks", same_bytes},
     {"rows are read through a view, whose settings are part of the hash", views},
+    {"writing goes on where it was noted down, to the same bytes", goes_on},
+    {"without a note that fits, writing begins anew", begins_anew},
     {"offsets that do not rise, and pixels, are not written", refused_writes},
     {"offsets that no file can have are told with their rows", refused_files},
     CU_TEST_INFO_NULL,

@@ -146,42 +146,67 @@ struct worker {
     struct tdo_error_record record;
 };
 
-/* The whole image of a row; of a set of pixels, it lies in w->file. */
-static tdo_err load(struct worker *w, int64_t row, struct tdo_image *image, bool *borrowed)
+/* How much smaller an image may be decoded that a part of it is still as large as it will be. */
+static int shrink_of(const struct tdo_image_box *b, int64_t height, int64_t width)
+{
+    int shrink = 8;
+    while (shrink > 1 && (b->height < shrink * height || b->width < shrink * width)) {
+        shrink /= 2;
+    }
+    return shrink;
+}
+
+/* The same part of an image that is 1/shrink as large, rounded up. */
+static void shrink_side(int64_t side, int shrink, int64_t *first, int64_t *size)
+{
+    *first /= shrink;
+    *size = (*size + shrink / 2) / shrink;
+    *first = *first + *size > side ? side - *size : *first;
+}
+
+/* The part of a row's file that is its turn. */
+static tdo_err cut_file(struct worker *w, int64_t row, const struct tdo_key *key, uint8_t *x)
 {
     const struct tdo_dataset_info *info = tdo_dataset_info(w->d);
+    struct tdo_image image = {0};
+    int64_t bytes = 0, height = 0, width = 0;
     char name[1200];
-    int64_t bytes = 0;
-    *borrowed = !info->encoded;
-    if (info->encoded) {
-        TDO_TRY(tdo_dataset_file(w->d, w->split, row, &w->file, &w->room, &bytes));
-        tdo_dataset_row_name(w->d, w->split, row, name, sizeof name);
-        return tdo_image_decode(name, w->file, bytes, image);
+    TDO_TRY(tdo_dataset_file(w->d, w->split, row, &w->file, &w->room, &bytes));
+    tdo_dataset_row_name(w->d, w->split, row, name, sizeof name);
+    TDO_TRY(tdo_image_size(name, w->file, bytes, &height, &width));
+    struct tdo_image_box box = tdo_photos_part(&w->how->cut, key, height, width);
+    const int shrink = shrink_of(&box, info->height, info->width);
+    tdo_err err = tdo_image_decode_at(name, w->file, bytes, shrink, &image);
+    if (err == TDO_OK) {
+        if (image.width != width || image.height != height) { /* a PNG is as it was */
+            shrink_side(image.height, shrink, &box.top, &box.height);
+            shrink_side(image.width, shrink, &box.left, &box.width);
+        }
+        err = tdo_image_cut(&image, &box, info->height, info->width, x);
     }
+    tdo_image_free(&image);
+    return err;
+}
+
+static tdo_err cut_pixels(struct worker *w, int64_t row, const struct tdo_key *key, uint8_t *x)
+{
+    const struct tdo_dataset_info *info = tdo_dataset_info(w->d);
     if (!w->file) {
         TDO_TRY(tdo_memory_new(tdo_dataset_row_bytes(w->d), &w->file));
     }
-    *image =
-        (struct tdo_image){.width = info->width, .height = info->height, .pixels = w->file};
-    return tdo_dataset_read(w->d, w->split, &row, 1, w->file, NULL);
+    TDO_TRY(tdo_dataset_read(w->d, w->split, &row, 1, w->file, NULL));
+    const struct tdo_image image = {
+        .width = info->width, .height = info->height, .pixels = w->file};
+    const struct tdo_image_box box =
+        tdo_photos_part(&w->how->cut, key, image.height, image.width);
+    return tdo_image_cut(&image, &box, info->height, info->width, x);
 }
 
 static tdo_err cut_row(struct worker *w, int64_t row, uint8_t *x)
 {
-    const struct tdo_dataset_info *info = tdo_dataset_info(w->d);
     const struct tdo_key key = {.sample = (uint64_t)row, .step = (uint32_t)w->how->epoch};
-    struct tdo_image image = {0};
-    bool borrowed = false;
-    tdo_err err = load(w, row, &image, &borrowed);
-    if (err == TDO_OK) {
-        const struct tdo_image_box box =
-            tdo_photos_part(&w->how->cut, &key, image.height, image.width);
-        err = tdo_image_cut(&image, &box, info->height, info->width, x);
-    }
-    if (!borrowed) {
-        tdo_image_free(&image);
-    }
-    return err;
+    return tdo_dataset_info(w->d)->encoded ? cut_file(w, row, &key, x)
+                                           : cut_pixels(w, row, &key, x);
 }
 
 static void *work(void *context)

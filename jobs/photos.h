@@ -5,6 +5,9 @@
  *     to use       the shorter side becomes data.resize pixels, the middle of data.size is cut out
  *     to train on  a random part of the image becomes data.size pixels (train.area)
  *
+ * For a part that becomes less than half as large, JPEG is decoded at 1/2, 1/4 or 1/8 of its size, which
+ * saves most of the time.
+ *
  * A random part is a function of (seed, image, epoch), so it is the same on any rank, in any thread
  * and after a resume. Nothing is kept: a file is read and decoded each time. */
 #include "jobs/formats/image.h"

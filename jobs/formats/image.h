@@ -25,10 +25,20 @@ TDO_MUST tdo_err tdo_image_load(const char *path, char **data, int64_t *bytes);
 /* The same as tdo_image_read from bytes in memory; path is for messages. */
 TDO_MUST tdo_err tdo_image_decode(const char *path, const uint8_t *data, int64_t bytes,
                                   struct tdo_image *out);
+/* The same at 1/shrink of its size, rounded up, which takes less time: shrink is 1, 2, 4 or 8. Of a PNG
+ * file, and of JPEG at 1, as it is. */
+TDO_MUST tdo_err tdo_image_decode_at(const char *path, const uint8_t *data, int64_t bytes,
+                                     int shrink, struct tdo_image *out);
+/* Height and width that its header tells. Errors: as above, of what comes up to there. */
+TDO_MUST tdo_err tdo_image_size(const char *path, const uint8_t *data, int64_t bytes,
+                                int64_t *height, int64_t *width);
+
 TDO_MUST tdo_err tdo_image_png(const char *path, const uint8_t *data, int64_t bytes,
                                struct tdo_image *out);
 TDO_MUST tdo_err tdo_image_jpeg(const char *path, const uint8_t *data, int64_t bytes,
-                                struct tdo_image *out);
+                                int shrink, struct tdo_image *out);
+TDO_MUST tdo_err tdo_image_jpeg_size(const char *path, const uint8_t *data, int64_t bytes,
+                                     int64_t *height, int64_t *width);
 
 /* Resize so that width x height is just covered, keep the aspect (the side that is longer than
  * needed is rounded down), and cut out the middle: pixels [height,width,3]. The same bytes on

@@ -23,6 +23,7 @@ enum {
 };
 
 static char dir[256];
+static int64_t side = SIDE; /* of the images that are read */
 
 /* ---- parts ------------------------------------------------------------------------------------- */
 
@@ -134,7 +135,8 @@ static void paint(struct tdo_image *image, int64_t height, int64_t width, int se
     *image = (struct tdo_image){.height = height, .width = width};
     ASSERT_OK_FATAL(tdo_memory_new(height * width * 3, &image->pixels));
     for (int64_t i = 0; i < height * width * 3; i++) {
-        image->pixels[i] = (uint8_t)(i % 3 * 40 + i / 3 % width * 3 + i / (3 * width) * seed);
+        image->pixels[i] =
+            (uint8_t)(i % 3 * 20 + i / 3 % width * 2 + i / (3 * width) * (3 + seed % 2));
     }
 }
 
@@ -200,8 +202,8 @@ static int64_t encode(int row, uint8_t **file)
 static tdo_dataset *make(const char *name, bool encoded, bool broken)
 {
     static uint8_t x[MOST], view[ROWS * BYTES];
-    struct tdo_dataset_info info = {.height = SIDE,
-                                    .width = SIDE,
+    struct tdo_dataset_info info = {.height = side,
+                                    .width = side,
                                     .channels = 3,
                                     .classes = 2,
                                     .is_u8 = true,
@@ -216,7 +218,7 @@ static tdo_dataset *make(const char *name, bool encoded, bool broken)
         const int64_t bytes = encode(i, &file) - (broken && i == BROKEN ? 40 : 0);
         CU_ASSERT_FATAL(offset[i] + bytes <= MOST);
         memcpy(x + offset[i], file, (size_t)bytes);
-        memset(view + i * BYTES, 7 * i, BYTES / 2);
+        memset(view + i * side * side * 3, 7 * i, (size_t)(side * side));
         offset[i + 1] = offset[i] + bytes;
         y[i] = i % 2;
         free(file);
@@ -257,7 +259,7 @@ static void read_parts(void)
         struct tdo_image image = {0};
         uint8_t *file = NULL;
         const int64_t bytes = encode((int)rows[i], &file);
-        ASSERT_OK_FATAL(tdo_image_jpeg("memory", file, bytes, &image));
+        ASSERT_OK_FATAL(tdo_image_jpeg("memory", file, bytes, 1, &image));
         const struct tdo_image_box b = tdo_photos_part(&usual, &key, image.height, image.width);
         ASSERT_OK(tdo_image_cut(&image, &b, SIDE, SIDE, one));
         CU_ASSERT_EQUAL(memcmp(one, x + i * BYTES, BYTES), 0);
@@ -273,6 +275,69 @@ static void read_parts(void)
     how.epoch = 3;
     ASSERT_OK(tdo_photos_read(d, TDO_SPLIT_TRAIN, &how, rows, ROWS, again, y));
     CU_ASSERT_NOT_EQUAL(memcmp(x, again, sizeof x), 0);
+    tdo_dataset_free(&d);
+    files_remove_dir(dir);
+}
+
+/* At any size an image has the same light in the same place. */
+static void shrunk(void)
+{
+    struct tdo_image big = {0}, small = {0};
+    uint8_t *file = NULL, one[BYTES], other[BYTES];
+    int64_t height = 0, width = 0;
+    const int64_t bytes = encode(1, &file);
+    ASSERT_OK(tdo_image_size("memory", file, bytes, &height, &width));
+    CU_ASSERT(height == 21 && width == 40);
+    ASSERT_OK_FATAL(tdo_image_decode_at("memory", file, bytes, 1, &big));
+    for (int shrink = 2; shrink <= 8; shrink *= 2) {
+        ASSERT_OK_FATAL(tdo_image_decode_at("memory", file, bytes, shrink, &small));
+        CU_ASSERT(small.height == (21 + shrink - 1) / shrink);
+        CU_ASSERT(small.width == 40 / shrink);
+        ASSERT_OK(tdo_image_fit(&big, 2, 4, one));
+        ASSERT_OK(tdo_image_fit(&small, 2, 4, other));
+        for (int i = 0; i < 2 * 4 * 3; i++) {
+            CU_ASSERT(abs(one[i] - other[i]) < 25);
+        }
+        tdo_image_free(&small);
+    }
+    CU_ASSERT_EQUAL(tdo_image_size("memory", file, 30, &height, &width), TDO_ERR_FORMAT);
+    CU_ASSERT_EQUAL(tdo_image_size("memory", (const uint8_t *)"no", 2, &height, &width),
+                    TDO_ERR_FORMAT);
+    tdo_image_free(&big);
+    free(file);
+}
+
+/* Where parts are decoded smaller, they are the parts of before, but for a pixel of the smaller image. */
+static void shrunk_parts(void)
+{
+    static uint8_t x[ROWS * BYTES], one[BYTES];
+    const struct tdo_photos_reading how = {
+        .cut = {.least = 0.5, .most = 0.9, .aspect = 1.2, .seed = 3}, .threads = 1};
+    int64_t rows[ROWS], shrunk = 0;
+    int32_t y[ROWS];
+    files_make_dir("photos", dir);
+    side = 4;
+    tdo_dataset *d = make("set.h5", true, false);
+    all_rows(rows);
+    ASSERT_OK_FATAL(tdo_photos_read(d, TDO_SPLIT_TRAIN, &how, rows, ROWS, x, y));
+    for (int i = 0; i < ROWS; i++) {
+        const struct tdo_key key = {.sample = (uint64_t)rows[i]};
+        struct tdo_image image = {0};
+        uint8_t *file = NULL;
+        const int64_t bytes = encode((int)rows[i], &file);
+        ASSERT_OK_FATAL(tdo_image_jpeg("memory", file, bytes, 1, &image));
+        const struct tdo_image_box b =
+            tdo_photos_part(&how.cut, &key, image.height, image.width);
+        ASSERT_OK(tdo_image_cut(&image, &b, side, side, one));
+        for (int64_t k = 0; k < side * side * 3; k++) {
+            CU_ASSERT(abs(x[i * side * side * 3 + k] - one[k]) <= 24);
+        }
+        shrunk += memcmp(x + i * side * side * 3, one, (size_t)(side * side * 3)) != 0;
+        tdo_image_free(&image);
+        free(file);
+    }
+    CU_ASSERT_EQUAL(shrunk, ROWS); /* all were: no part is as small as 8x8 */
+    side = SIDE;
     tdo_dataset_free(&d);
     files_remove_dir(dir);
 }
@@ -293,7 +358,7 @@ static void read_middle(void)
     struct tdo_image image = {0};
     uint8_t *file = NULL;
     const int64_t bytes = encode((int)rows[4], &file);
-    ASSERT_OK_FATAL(tdo_image_jpeg("memory", file, bytes, &image));
+    ASSERT_OK_FATAL(tdo_image_jpeg("memory", file, bytes, 1, &image));
     ASSERT_OK(tdo_image_view(&image, SIDE * 8 / 7, SIDE, SIDE, one));
     CU_ASSERT_EQUAL(memcmp(one, x + 4 * BYTES, BYTES), 0);
     tdo_image_free(&image);
@@ -355,6 +420,8 @@ CU_TestInfo suite_tests[] = {
     {"where no part fits, it is the middle", no_part_fits},
     {"a part is an image of its own, a view the middle of the resized one", cuts},
     {"rows are read as random parts, the same with any number of threads", read_parts},
+    {"an image decoded smaller is the same image", shrunk},
+    {"a part of an image decoded smaller is the same part", shrunk_parts},
     {"without parts, rows are read as their middle", read_middle},
     {"parts are cut out of sets of pixels, too", parts_of_pixels},
     {"a damaged file is told with its row, in any thread", damage},

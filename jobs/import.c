@@ -198,7 +198,9 @@ static tdo_err copy_files(struct importing *m, enum tdo_source_split from, enum 
         TDO_TRY(tdo_source_file(m->source, from, first + i, offset[i + 1] - offset[i],
                                 m->bytes + offset[i] - offset[0], m->x + i * view, m->y + i));
     }
-    return tdo_dataset_write_files(m->writer, to, first, n, offset, m->bytes, m->x, m->y);
+    const struct tdo_dataset_files files = {
+        .offset = offset, .x = m->bytes, .view = m->x, .y = m->y};
+    return tdo_dataset_write_files(m->writer, to, first, n, &files);
 }
 
 /* This rank's window of a turn, which may lie behind the end. */

@@ -112,7 +112,7 @@ struct tdo_image_box tdo_photos_part(const struct tdo_photos_cut *cut,
         .seed = cut->seed, .purpose = TDO_PURPOSE_AUGMENT, .layer = PART_LAYER};
     for (int i = 0; i < TRIES; i++) {
         uint32_t word[4];
-        tdo_rng_words(&stream, key, 4 * i, 4, word);
+        tdo_rng_words(&stream, key, (int64_t)4 * i, 4, word);
         const double share = cut->least + (cut->most - cut->least) * unit(word[0]);
         const double area = share * (double)height * (double)width;
         const double aspect = power(cut->aspect, word[1]);
@@ -133,7 +133,6 @@ struct tdo_image_box tdo_photos_part(const struct tdo_photos_cut *cut,
 /* Rows k, k + step, ... of a request, in one thread. */
 struct worker {
     const tdo_dataset *d;
-    enum tdo_split split;
     const struct tdo_photos_reading *how;
     const int64_t *rows;
     int64_t k, step, n;
@@ -141,9 +140,10 @@ struct worker {
     uint8_t *file; /* of a row, or its pixels */
     int64_t room;
     pthread_t thread;
-    tdo_err err;
     int64_t at; /* row of the request where it failed */
     struct tdo_error_record record;
+    enum tdo_split split;
+    tdo_err err;
 };
 
 /* How much smaller an image may be decoded that a part of it is still as large as it will be. */
@@ -244,12 +244,15 @@ static tdo_err verdict(const struct worker *w, int threads)
 
 tdo_err tdo_photos_read(const tdo_dataset *d, enum tdo_split split,
                         const struct tdo_photos_reading *how, const int64_t *rows, int64_t n,
-                        uint8_t *x, int32_t *y)
+                        void *x, int32_t *y)
 {
     struct worker w[THREADS];
     int64_t threads = how->threads < THREADS ? how->threads : THREADS;
     threads = threads < n ? threads : n;
     int started = 1;
+    if (n < 1) {
+        return TDO_OK;
+    }
     TDO_TRY(tdo_dataset_read(d, split, rows, n, NULL, y)); /* are there such rows? */
     for (int k = 0; k < threads; k++) {
         w[k] = (struct worker){.d = d,

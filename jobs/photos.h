@@ -47,6 +47,6 @@ struct tdo_photos_reading {
  * row for what cannot be decoded; TDO_ERR_LIBRARY without a thread. Ranks: not collective. */
 TDO_MUST tdo_err tdo_photos_read(const tdo_dataset *d, enum tdo_split split,
                                  const struct tdo_photos_reading *how, const int64_t *rows,
-                                 int64_t n, uint8_t *x, int32_t *y);
+                                 int64_t n, void *x, int32_t *y);
 
 #endif

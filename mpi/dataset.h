@@ -76,15 +76,22 @@ enum { TDO_DATASET_BLOCK = 64 }; /* rows */
 TDO_MUST tdo_err tdo_dataset_write(tdo_dataset_writer *w, enum tdo_split split, int64_t first,
                                    int64_t n, const void *x, const int32_t *y);
 
-/* The same for an encoded set: the files of the rows, one behind the other. `view` is what they are
- * decoded to, for the mean.
+/* Rows of an encoded set: their files, one behind the other. `view` is what they are decoded to, for the
+ * mean.
  * Shapes:  offset [n+1], where they lie in the split; x [offset[n] - offset[0]]; view [n,H,W,3],
- *          looked at for train only; y [n].
+ *          looked at for train only; y [n]. */
+struct tdo_dataset_files {
+    const int64_t *offset;
+    const uint8_t *x, *view;
+    const int32_t *y;
+};
+
+/* The same as tdo_dataset_write for an encoded set.
  * Errors:  as above; TDO_ERR_BUG for offsets that do not rise or leave the split.
  * Ranks:   not collective. */
 TDO_MUST tdo_err tdo_dataset_write_files(tdo_dataset_writer *w, enum tdo_split split,
-                                         int64_t first, int64_t n, const int64_t *offset,
-                                         const void *x, const void *view, const int32_t *y);
+                                         int64_t first, int64_t n,
+                                         const struct tdo_dataset_files *files);
 
 /* Write mean and hash, sync, and rename into place.
  * Errors:  TDO_ERR_BUG when rows are missing or were written twice; TDO_ERR_FILE.

@@ -520,7 +520,7 @@ static tdo_err check_offsets(const struct tdo_dataset_writer *w, enum tdo_split 
 }
 
 static tdo_err hash_files(struct tdo_dataset_writer *w, enum tdo_split split, int64_t first,
-                          int64_t n, const int64_t *offset, const void *x, const int32_t *y)
+                          int64_t n, const struct tdo_dataset_files *f)
 {
     XXH64_state_t *state = XXH64_createState();
     if (!state) {
@@ -530,10 +530,10 @@ static tdo_err hash_files(struct tdo_dataset_writer *w, enum tdo_split split, in
         const int64_t part = n - i < TDO_DATASET_BLOCK ? n - i : TDO_DATASET_BLOCK;
         const int64_t block = block_of(w, split, first + i);
         XXH64_reset(state, 0);
-        XXH64_update(state, (const char *)x + offset[i] - offset[0],
-                     (size_t)(offset[i + part] - offset[i]));
-        XXH64_update(state, offset + i, (size_t)(part + 1) * sizeof *offset);
-        XXH64_update(state, y + i, (size_t)part * sizeof *y);
+        XXH64_update(state, f->x + f->offset[i] - f->offset[0],
+                     (size_t)(f->offset[i + part] - f->offset[i]));
+        XXH64_update(state, f->offset + i, (size_t)(part + 1) * sizeof *f->offset);
+        XXH64_update(state, f->y + i, (size_t)part * sizeof *f->y);
         w->hash[block] = XXH64_digest(state);
         w->times[block]++;
     }
@@ -542,24 +542,24 @@ static tdo_err hash_files(struct tdo_dataset_writer *w, enum tdo_split split, in
 }
 
 tdo_err tdo_dataset_write_files(tdo_dataset_writer *w, enum tdo_split split, int64_t first,
-                                int64_t n, const int64_t *offset, const void *x,
-                                const void *view, const int32_t *y)
+                                int64_t n, const struct tdo_dataset_files *f)
 {
-    const int64_t label = (int64_t)sizeof *y, place = (int64_t)sizeof *offset;
+    const int64_t label = (int64_t)sizeof *f->y, place = (int64_t)sizeof *f->offset;
     TDO_TRY(check_range(w, split, first, n));
-    TDO_TRY(check_offsets(w, split, first, n, offset));
-    TDO_TRY(check_labels(w, split, first, n, y));
+    TDO_TRY(check_offsets(w, split, first, n, f->offset));
+    TDO_TRY(check_labels(w, split, first, n, f->y));
     errno = 0;
-    if (tdo_durable_write(w->fd, x, offset[n] - offset[0], w->at.x[split] + offset[0]) != 0 ||
-        tdo_durable_write(w->fd, offset, (n + 1) * place,
+    if (tdo_durable_write(w->fd, f->x, f->offset[n] - f->offset[0],
+                          w->at.x[split] + f->offset[0]) != 0 ||
+        tdo_durable_write(w->fd, f->offset, (n + 1) * place,
                           w->at.offset[split] + first * place) != 0 ||
-        tdo_durable_write(w->fd, y, n * label, w->at.y[split] + first * label) != 0) {
+        tdo_durable_write(w->fd, f->y, n * label, w->at.y[split] + first * label) != 0) {
         return refuse(w);
     }
     if (split == TDO_SPLIT_TRAIN) {
-        add_to_sum(w, n, view);
+        add_to_sum(w, n, f->view);
     }
-    return hash_files(w, split, first, n, offset, x, y);
+    return hash_files(w, split, first, n, f);
 }
 
 /* ---- the end ---- */

@@ -225,9 +225,10 @@ static tdo_dataset *make(const char *name, bool encoded, bool broken)
     }
     info.bytes[TDO_SPLIT_TRAIN] = info.bytes[TDO_SPLIT_TEST] = encoded ? offset[ROWS] : 0;
     ASSERT_OK_FATAL(tdo_dataset_create(runner_comm, files_join(dir, name), &info, &w));
+    const struct tdo_dataset_files files = {.offset = offset, .x = x, .view = view, .y = y};
     for (int k = TDO_SPLIT_TRAIN; k <= TDO_SPLIT_TEST; k += TDO_SPLIT_TEST) {
         const enum tdo_split split = (enum tdo_split)k;
-        ASSERT_OK_FATAL(encoded ? tdo_dataset_write_files(w, split, 0, ROWS, offset, x, view, y)
+        ASSERT_OK_FATAL(encoded ? tdo_dataset_write_files(w, split, 0, ROWS, &files)
                                 : tdo_dataset_write(w, split, 0, ROWS, view, y));
     }
     ASSERT_OK_FATAL(tdo_dataset_finish(w));

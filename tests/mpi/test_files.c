@@ -63,7 +63,8 @@ static tdo_err write_block(tdo_dataset_writer *w, int split, int64_t first, int6
         memset(view + i * PIXELS, content(split, first + i), PIXELS);
         y[i] = (int32_t)((first + i) % 5);
     }
-    return tdo_dataset_write_files(w, (enum tdo_split)split, first, n, offset, x, view, y);
+    const struct tdo_dataset_files files = {.offset = offset, .x = x, .view = view, .y = y};
+    return tdo_dataset_write_files(w, (enum tdo_split)split, first, n, &files);
 }
 
 /* The whole set, blocks in turns from rank `begin` on. */
@@ -289,6 +290,7 @@ static void refused_writes(void)
     int64_t offset[TDO_DATASET_BLOCK + 1];
     uint8_t x[TDO_DATASET_BLOCK * MOST] = {0}, view[TDO_DATASET_BLOCK * PIXELS] = {0};
     int32_t y[TDO_DATASET_BLOCK] = {0};
+    const struct tdo_dataset_files files = {.offset = offset, .x = x, .view = view, .y = y};
     files_make_dir("files", dir);
     for (int64_t i = 0; i <= TDO_DATASET_BLOCK; i++) {
         offset[i] = offset_of(TDO_SPLIT_TRAIN, i);
@@ -296,14 +298,12 @@ static void refused_writes(void)
     ASSERT_OK_FATAL(tdo_dataset_create(runner_comm, files_join(dir, "set.h5"), &info, &w));
     const int64_t kept = offset[5];
     offset[5] = offset[6];
-    CU_ASSERT_EQUAL(
-        tdo_dataset_write_files(w, TDO_SPLIT_TRAIN, 0, TDO_DATASET_BLOCK, offset, x, view, y),
-        TDO_ERR_BUG);
+    CU_ASSERT_EQUAL(tdo_dataset_write_files(w, TDO_SPLIT_TRAIN, 0, TDO_DATASET_BLOCK, &files),
+                    TDO_ERR_BUG);
     offset[5] = kept;
     offset[0] = 1;
-    CU_ASSERT_EQUAL(
-        tdo_dataset_write_files(w, TDO_SPLIT_TRAIN, 0, TDO_DATASET_BLOCK, offset, x, view, y),
-        TDO_ERR_BUG);
+    CU_ASSERT_EQUAL(tdo_dataset_write_files(w, TDO_SPLIT_TRAIN, 0, TDO_DATASET_BLOCK, &files),
+                    TDO_ERR_BUG);
     CU_ASSERT_EQUAL(tdo_dataset_write(w, TDO_SPLIT_TRAIN, 0, TDO_DATASET_BLOCK, view, y),
                     TDO_ERR_BUG);
     tdo_dataset_writer_free(&w);

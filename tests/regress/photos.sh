@@ -36,7 +36,7 @@ must_fail 2 'format glyphs does not read a file for each image' 1 import import.
 spoil() {
     local regex=$1 ranks
     for ranks in 1 3; do
-        sometimes 2 || continue
+        [[ $ranks -eq 1 || $regex == *corrupt* ]] || continue
         must_fail 1 "$regex" $ranks "${from[@]}" import.out=bad.h5
         must_not_exist bad.h5
         must_not_exist bad.h5.part
@@ -77,8 +77,7 @@ fi
 kill_when '[[ -e killed/checkpoint.h5 ]]' "${train[@]}" run.dir=killed
 must_work 2 "${train[@]}" run.dir=killed
 must_equal whole/model.safetensors killed/model.safetensors
-for other in train.area= train.aspect=2 data.size=40 data.shuffle=blocks run.seed=2 \
-    train.lr_batch=16; do
+for other in train.area= data.size=40 data.shuffle=blocks; do
     sometimes 3 || continue
     rm -rf other
     must_work 1 "${train[@]}" run.dir=other "$other"
@@ -102,11 +101,10 @@ must_fail 2 'train.area: glyphs.h5 does not hold 8-bit RGB' 1 "${train[@]}" run.
     data.file=glyphs.h5
 
 # ---- use ---------------------------------------------------------------------------------------
-for what in evaluate predict; do
-    must_work 1 $what data.file=one.h5 model.file=whole/model.safetensors run.dir=one-$what
-    must_work 2 $what data.file=one.h5 model.file=whole/model.safetensors run.dir=two-$what
-    must_equal one-$what/$what.tsv two-$what/$what.tsv
-done
+evaluate=(evaluate data.file=one.h5 model.file=whole/model.safetensors)
+must_work 1 "${evaluate[@]}" run.dir=one-evaluate
+must_work 2 "${evaluate[@]}" run.dir=two-evaluate
+must_equal one-evaluate/evaluate.tsv two-evaluate/evaluate.tsv
 attack=(attack data.file=one.h5 model.file=whole/model.safetensors attack=fgsm craft.max=6)
 must_work 1 "${attack[@]}" run.dir=one-attack
 must_work 2 "${attack[@]}" run.dir=two-attack
@@ -133,7 +131,7 @@ if [[ -z ${TESTUDO_DATA:-} ]]; then
     exit
 fi
 number=500
-[[ $mode != brief ]] || number=60
+[[ $mode != brief ]] || number=300
 paint_with "$photos" "$TESTUDO_DATA/imagenet-sample" photographs $number 50
 from+=(import.from=photographs import.size=224)
 must_work 1 "${from[@]}" import.out=photographs.h5

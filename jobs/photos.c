@@ -253,6 +253,7 @@ tdo_err tdo_photos_read(const tdo_dataset *d, enum tdo_split split,
     if (n < 1) {
         return TDO_OK;
     }
+    TDO_ASSERT(threads > 0);
     TDO_TRY(tdo_dataset_read(d, split, rows, n, NULL, y)); /* are there such rows? */
     for (int k = 0; k < threads; k++) {
         w[k] = (struct worker){.d = d,

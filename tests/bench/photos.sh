@@ -48,7 +48,7 @@ each=$(ratio "$seconds" "$all" 6)
 echo "import of one: $(ratio 1 "$each" 0) images/s a core: read, decode, resize, cut, hash, write"
 
 find many -name '*.jpg' | sort | awk 'NR % 10 == 1' | head -n 1000 > list
-if command -v djpeg > djpeg; then
+if command -v djpeg > found; then
     # shellcheck disable=SC2016
     processor bash -c 'while read -r f; do djpeg -outfile /dev/null "$f"; done < list'
     decoding=$seconds
@@ -77,7 +77,7 @@ for size in 32 64 224; do
     steps=$((size == 224 ? 2 : 12))
     "$testudo" import import.format=folder import.from=few import.size=$size import.out=pixels.h5 \
         2> err
-    area=(data.size=$size train.area=0.08,1)
+    area=("data.size=$size" "train.area=0.08,1")
     step "resnet20 $size, pixels" $steps data.file=pixels.h5
     step "resnet20 $size, $images files" $steps data.file=many.h5 "${area[@]}"
     [[ $size -ne 64 ]] || {

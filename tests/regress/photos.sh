@@ -121,7 +121,7 @@ must_fail 2 'data.file: the images have the hash' 1 verify run.dir=one-certify d
 # A file that was spoilt after import.
 cp one.h5 spoilt.h5
 at=$(grep -abo $'\xff\xda' spoilt.h5 | sed -n 3p | cut -d: -f1) # where the third image begins
-printf '\xff\xd9\xff\xd9\xff\xd9\xff\xd9' | dd of=spoilt.h5 bs=1 seek=$((at + 60)) conv=notrunc 2> dd
+printf '\xff\xd9\xff\xd9\xff\xd9\xff\xd9' | dd of=spoilt.h5 bs=1 seek=$((at + 60)) conv=notrunc 2> copied
 must_fail 1 'spoilt.h5: row [0-9]+ of train: corrupt JPEG' 2 "${train[@]}" run.dir=spoilt \
     data.file=spoilt.h5
 

@@ -12,6 +12,7 @@
 #include "jobs/attack/attacking.h"
 #include "jobs/network_front.h"
 #include "jobs/outcomes/robustness.h"
+#include "jobs/photos.h"
 #include "nn/base/file.h"
 
 static const double shares[] = {0.2, 0.5, 1.0}; /* of eps_ref, attacked in the end */
@@ -160,7 +161,8 @@ static tdo_err open_all(struct tdo_job_context *x, struct tdo_attacking *a)
     char *text = NULL;
     TDO_TRY(tdo_comm_agree(x->comm, read_options(x, a)));
     TDO_TRY(tdo_run_begin(x, "attack", TDO_JOB_attack, "outcomes.tsv", &a->run));
-    TDO_TRY(tdo_dataset_open(x->comm, tdo_config_text(x->config, "data.file"), &a->data));
+    TDO_TRY(
+        tdo_photos_open(x->comm, x->config, tdo_config_text(x->config, "data.file"), &a->data));
     TDO_TRY(tdo_comm_agree(x->comm, prepare(x, a)));
     tdo_err err = tdo_attack_context(a, &text);
     if (err == TDO_OK) {

@@ -9,6 +9,7 @@
 
 #include "jobs/inference.h"
 #include "jobs/measure.h"
+#include "jobs/photos.h"
 #include "jobs/train/train.h"
 #include "nn/base/log.h"
 #include "nn/graph/grad.h"
@@ -347,7 +348,8 @@ static tdo_err bench_data(struct benching *b, struct result *r)
         snprintf(r->note, sizeof r->note, "skipped: data.file is not given");
         return TDO_OK;
     }
-    TDO_TRY(tdo_dataset_open(b->comm, tdo_config_text(b->config, "data.file"), &data));
+    TDO_TRY(
+        tdo_photos_open(b->comm, b->config, tdo_config_text(b->config, "data.file"), &data));
     d.order =
         (struct tdo_order){.seed = 1, .rows = tdo_dataset_info(data)->rows[TDO_SPLIT_TRAIN]};
     TDO_GOTO(tdo_shard_check(&d.order));

@@ -13,6 +13,7 @@
 #include "jobs/certify_looks.h"
 #include "jobs/certify_options.h"
 #include "jobs/certify_tables.h"
+#include "jobs/photos.h"
 #include "jobs/run.h"
 #include "jobs/sampler.h"
 #include "nn/base/log.h"
@@ -110,7 +111,8 @@ static tdo_err open_all(struct tdo_job_context *x, struct certifying *c)
     TDO_TRY(tdo_comm_agree(
         x->comm, tdo_certify_options_read(x->config, &c->o, &c->sampling, &c->certifier)));
     TDO_TRY(tdo_run_begin(x, "certify", TDO_JOB_certify, "votes.tsv", &c->run));
-    TDO_TRY(tdo_dataset_open(x->comm, tdo_config_text(x->config, "data.file"), &c->data));
+    TDO_TRY(
+        tdo_photos_open(x->comm, x->config, tdo_config_text(x->config, "data.file"), &c->data));
     TDO_TRY(tdo_comm_agree(x->comm, prepare(x, c)));
     TDO_TRY(make_context(c));
     return tdo_comm_agree(

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "jobs/photos.h"
 #include "nn/base/file.h"
 #include "nn/base/log.h"
 
@@ -95,7 +96,8 @@ static tdo_err open_all(struct tdo_evaluating *e)
     struct tdo_job_context *x = e->job;
     char text[1024], how[256];
     TDO_TRY(tdo_run_begin(x, "evaluate", TDO_JOB_evaluate, choose_parts(e), &e->run));
-    TDO_TRY(tdo_dataset_open(x->comm, tdo_config_text(x->config, "data.file"), &e->data));
+    TDO_TRY(
+        tdo_photos_open(x->comm, x->config, tdo_config_text(x->config, "data.file"), &e->data));
     TDO_TRY(tdo_comm_agree(x->comm, prepare(e)));
     tdo_voting_key(&e->voting, how, sizeof how);
     snprintf(text, sizeof text,

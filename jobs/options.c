@@ -18,6 +18,7 @@ enum {
     CERTIFIES = TDO_JOB_certify | TDO_JOB_plan,
     LOADS = USES | CHECKS | TDO_JOB_info | TDO_JOB_bench, /* an architecture */
     COMPUTES = RUNS | TDO_JOB_import,
+    PHOTOS = RUNS | CHECKS | TDO_JOB_bench | TDO_JOB_report,     /* read images of a data set */
     VOTES = TDO_JOB_attack | TDO_JOB_evaluate | TDO_JOB_predict, /* a random network, in use */
 };
 

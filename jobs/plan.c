@@ -15,6 +15,7 @@
 #include "jobs/certify_options.h"
 #include "jobs/inference.h"
 #include "jobs/measure.h"
+#include "jobs/photos.h"
 #include "nn/base/exact.h"
 #include "nn/base/file.h"
 
@@ -343,7 +344,8 @@ static tdo_err plan(struct tdo_job_context *x)
     TDO_GOTO(tdo_run_machine(x, "plan", &p->run));
     TDO_GOTO(tdo_comm_agree(
         x->comm, tdo_certify_options_read(x->config, &p->o, &p->sampling, &p->certifier)));
-    TDO_GOTO(tdo_dataset_open(x->comm, tdo_config_text(x->config, "data.file"), &p->data));
+    TDO_GOTO(
+        tdo_photos_open(x->comm, x->config, tdo_config_text(x->config, "data.file"), &p->data));
     TDO_GOTO(tdo_comm_agree(x->comm, prepare(p)));
     TDO_GOTO(run_pilot(p));
     const double peak = tdo_run_memory(x->comm);

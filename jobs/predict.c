@@ -20,6 +20,7 @@
 #include "jobs/forward.h"
 #include "jobs/images_folder.h"
 #include "jobs/page.h"
+#include "jobs/photos.h"
 #include "jobs/sampler.h"
 #include "jobs/voting.h"
 #include "nn/base/exact.h"
@@ -117,7 +118,7 @@ static tdo_err open_folder(struct tdo_job_context *x, struct predicting *p)
 static tdo_err open_split(struct tdo_job_context *x, struct predicting *p)
 {
     const tdo_config *k = x->config;
-    TDO_TRY(tdo_dataset_open(x->comm, tdo_config_text(k, "data.file"), &p->data));
+    TDO_TRY(tdo_photos_open(x->comm, k, tdo_config_text(k, "data.file"), &p->data));
     p->images = tdo_images_split(p->data, (enum tdo_split)tdo_config_choice(k, "data.split"));
     return tdo_comm_agree(x->comm,
                           tdo_run_network(&p->run, k, tdo_dataset_info(p->data), &p->net));

@@ -119,6 +119,7 @@ static tdo_err read_options(const tdo_config *k, struct reporting *p)
         return TDO_FAIL(TDO_ERR_CONFIG, "run.dir is missing: a run directory expected, or both "
                                         "report.from and report.out");
     }
+    r->config = k;
     r->title = tdo_config_text(k, "report.title");
     r->data = tdo_config_given(k, "data.file") ? tdo_config_text(k, "data.file") : NULL;
     r->columns = (int)tdo_config_int(k, "report.images");

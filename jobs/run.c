@@ -147,8 +147,8 @@ tdo_err tdo_run_machine(struct tdo_job_context *c, const char *job, struct tdo_r
     return TDO_OK;
 }
 
-/* Stop when told to, or when the time is nearly over; the root's clock and word count. */
-static tdo_err listen(struct tdo_job_context *c)
+/* The root's clock and word count. */
+tdo_err tdo_run_listen(struct tdo_job_context *c)
 {
     const int64_t end = tdo_launch_end(c->comm);
     const int64_t until = tdo_config_int(c->config, "run.until");
@@ -160,7 +160,7 @@ tdo_err tdo_run_begin(struct tdo_job_context *c, const char *job, unsigned bit,
                       const char *result, struct tdo_run *run)
 {
     const bool root = tdo_comm_rank(c->comm) == 0;
-    TDO_TRY(listen(c));
+    TDO_TRY(tdo_run_listen(c));
     TDO_TRY(tdo_run_machine(c, job, run));
     TDO_TRY(tdo_comm_agree(run->comm, root ? tdo_file_make_dir(run->dir) : TDO_OK));
     TDO_TRY(tdo_lock_take(run->comm, run->dir, &run->lock));

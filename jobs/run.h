@@ -23,7 +23,11 @@ struct tdo_run {
 TDO_MUST tdo_err tdo_run_machine(struct tdo_job_context *c, const char *job,
                                  struct tdo_run *run);
 
-/* Listen to signals and to the clock (stop.h; run.until, run.margin). Agree on the instruction set
+/* Listen to signals and to the clock (stop.h; run.until, run.margin). Ranks: collective; errors are
+ * agreed. */
+TDO_MUST tdo_err tdo_run_listen(struct tdo_job_context *c);
+
+/* tdo_run_listen. Agree on the instruction set
  * (the weakest rank's; without oneDNN all ranks must have OpenBLAS's
  * kernels for one core, else TDO_ERR_CONFIG) and the threads, make and lock the directory,
  * refuse it when it holds `result` already (the job is done), and write run.json with the start.

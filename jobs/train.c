@@ -9,6 +9,7 @@
  * Started again, on any number of ranks, the job goes on from the newest one and ends with the
  * same bytes as if it had never stopped. */
 #include "jobs/train/train.h"
+#include "jobs/photos.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -37,6 +38,7 @@ static tdo_err request(struct tdo_training *t, int64_t step)
 {
     int64_t mine = 0;
     (void)rows_of_step(t, step, t->id[step % 2], &mine);
+    tdo_prefetch_turn(t->prefetch, step / t->steps_per_epoch);
     return mine > 0 ? tdo_prefetch_request(t->prefetch, t->id[step % 2], mine) : TDO_OK;
 }
 
@@ -53,6 +55,15 @@ static tdo_err open_network(struct tdo_job_context *c, struct tdo_training *t)
     }
     TDO_TRY(tdo_comm_agree(c->comm, tdo_network_configure(c->config, &fit, &t->net)));
     return tdo_train_input(c->comm, t->data, &t->net);
+}
+
+/* The most rows that this rank has in a batch: those of its shards. */
+static int64_t most_rows(const tdo_comm *comm, const struct tdo_trainer_options *o)
+{
+    const struct tdo_range own =
+        tdo_shard_owned(o->shards, tdo_comm_size(comm), tdo_comm_rank(comm));
+    const int64_t a_shard = (o->batch + o->shards - 1) / o->shards;
+    return (own.end - own.first) * a_shard;
 }
 
 static tdo_err make_trainer(struct tdo_job_context *c, struct tdo_training *t)
@@ -81,10 +92,10 @@ static tdo_err make_trainer(struct tdo_job_context *c, struct tdo_training *t)
     tdo_err err = tdo_trainer_new(c->comm, &t->net, &o, &t->trainer);
     if (err == TDO_OK) {
         const struct tdo_prefetch_source from = tdo_stack_source(t->stack);
-        err = tdo_prefetch_from(&from, o.batch, &t->prefetch);
+        err = tdo_prefetch_from(&from, most_rows(c->comm, &o), &t->prefetch);
     }
     for (int k = 0; err == TDO_OK && k < 2; k++) {
-        err = tdo_memory_new(o.batch, &t->id[k]);
+        err = tdo_memory_new(most_rows(c->comm, &o), &t->id[k]);
     }
     return tdo_comm_agree(c->comm, err);
 }
@@ -100,12 +111,16 @@ static tdo_err open_denoising(struct tdo_job_context *c, struct tdo_training *t)
 
 static tdo_err open_all(struct tdo_job_context *c, struct tdo_training *t)
 {
-    TDO_TRY(tdo_dataset_open(c->comm, tdo_config_text(c->config, "data.file"), &t->data));
+    TDO_TRY(
+        tdo_photos_open(c->comm, c->config, tdo_config_text(c->config, "data.file"), &t->data));
     TDO_TRY(open_network(c, t));
     TDO_TRY(tdo_validation_open(c->comm, c->config, t->data, &t->net, &t->validation));
     TDO_TRY(
         tdo_stack_open(c->comm, t->data, &t->net.defenses, &t->validation.holdout, &t->stack));
-    tdo_err err = tdo_train_plan_steps(c->config, t);
+    tdo_err err = tdo_train_read_photos(c->config, t->stack);
+    if (err == TDO_OK) {
+        err = tdo_train_plan_steps(c->config, t);
+    }
     if (err == TDO_OK) {
         err = tdo_train_plan_watch(c->config, t);
     }
@@ -131,7 +146,9 @@ static tdo_err one_step(struct tdo_training *t, int64_t step)
         .rate = tdo_schedule_rate(&t->schedule, step, t->watch.count[TDO_WATCH_CUTS]),
         .id = id};
     if (mine > 0) {
+        const double start = tdo_log_now();
         TDO_TRY(tdo_prefetch_wait(t->prefetch, &batch.x, &batch.y));
+        t->waited += tdo_log_now() - start;
     }
     if (step + 1 < t->steps) {
         TDO_TRY(request(t, step + 1));
@@ -263,6 +280,9 @@ static tdo_err all_steps(struct tdo_training *t)
         const int64_t steps = t->count[TDO_TRAINING_STEP] - first;
         tdo_progress_end(&progress, t->count[TDO_TRAINING_STEP], note);
         tdo_run_note(&t->run, "images_per_second", (double)(steps * t->batch) / seconds);
+        tdo_run_note(&t->run, "waited_for_data", t->waited / seconds);
+        tdo_log_root(TDO_LOG_INFO, "waited for data %.1f %% of the time",
+                     100 * t->waited / seconds);
     } else if (err != TDO_ERR_NUMERIC) {
         tdo_comm_abort(t->run.comm, err);
     }

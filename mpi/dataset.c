@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "mpi/mpi_impl.h"
 #include "nn/base/memory.h"
@@ -23,6 +24,7 @@
 struct layout {
     struct tdo_dataset_info info;
     int64_t x_offset[TDO_SPLITS], y_offset[TDO_SPLITS]; /* bytes from the start of the file */
+    int64_t offsets[TDO_SPLITS];                        /* encoded: the same of /train/offset */
     int64_t file_bytes;
 };
 
@@ -31,8 +33,12 @@ struct tdo_dataset {
     int fd;
     struct layout layout;
     int64_t pixels, row_bytes;
-    float *mean; /* [pixels] */
+    float *mean;             /* [pixels] */
+    bool viewed, other_mean; /* encoded: has a view, of another size than the mean */
+    struct tdo_dataset_view view;
 };
+
+enum { MOST_FILE = 1 << 29 }; /* bytes of one encoded image */
 
 /* A file that is being examined by the root. */
 struct source {
@@ -137,6 +143,24 @@ static tdo_err read_text(const struct source *s, const char *name, const char *e
     return TDO_OK;
 }
 
+/* The attributes of an encoded set. */
+static tdo_err read_encoded(const struct source *s, struct tdo_dataset_info *info)
+{
+    int64_t encoded = 0, side = 0;
+    TDO_TRY(read_integer(s, "encoded", "1", &encoded));
+    TDO_TRY(read_integer(s, "side", "an integer", &side));
+    if (encoded != 1 || side < 1 || side > 1 << 16 || info->stored) {
+        return FORMAT_FAIL(s,
+                           "root attributes encoded = %lld and side = %lld, 1 and 1 to 65536 "
+                           "are expected, and no stored set",
+                           (long long)encoded, (long long)side);
+    }
+    info->encoded = info->is_u8 = true;
+    info->height = info->width = side;
+    info->channels = 3;
+    return TDO_OK;
+}
+
 static tdo_err read_attributes(struct source *s)
 {
     struct tdo_dataset_info *info = &s->layout->info;
@@ -164,10 +188,10 @@ static tdo_err read_attributes(struct source *s)
         TDO_TRY(read_integer(s, "stored", "1", &stored));
         info->stored = stored == 1;
     }
-    return TDO_OK;
+    return H5Aexists(s->file, "encoded") > 0 ? read_encoded(s, info) : TDO_OK;
 }
 
-enum kind { KIND_U8, KIND_F32, KIND_I32 };
+enum kind { KIND_U8, KIND_F32, KIND_I32, KIND_I64 };
 
 static bool has_kind(hid_t dataset, enum kind *kind)
 {
@@ -179,6 +203,8 @@ static bool has_kind(hid_t dataset, enum kind *kind)
         *kind = KIND_F32;
     } else if (H5Tequal(type, H5T_STD_I32LE) > 0) {
         *kind = KIND_I32;
+    } else if (H5Tequal(type, H5T_STD_I64LE) > 0) {
+        *kind = KIND_I64;
     } else {
         known = false;
     }
@@ -218,7 +244,7 @@ static tdo_err check_extent(const struct source *s, const char *name, hid_t data
     if (got != rank) {
         return FORMAT_FAIL(s, "%s has %d dimensions, expected %d", name, got, rank);
     }
-    int64_t bytes = f->kind == KIND_U8 ? 1 : 4;
+    int64_t bytes = f->kind == KIND_U8 ? 1 : f->kind == KIND_I64 ? 8 : 4;
     for (int i = 0; i < rank; i++) {
         if (dim[i] < 1 || dim[i] > INT64_MAX || (f->dim[i] = (int64_t)dim[i]) < 1 ||
             __builtin_mul_overflow(bytes, f->dim[i], &bytes)) {
@@ -249,7 +275,8 @@ static tdo_err examine(const struct source *s, const char *group, const char *na
         return FORMAT_FAIL(s, "%s is not a dataset, expected %s", full, expected);
     }
     tdo_err err = TDO_OK;
-    if (!has_kind(dataset, &f->kind)) {
+    if (!has_kind(dataset, &f->kind) ||
+        (f->kind == KIND_I64) != (strcmp(name, "offset") == 0)) {
         TDO_GOTO(FORMAT_FAIL(s, "%s is of the wrong type, expected %s", full, expected));
     }
     TDO_GOTO(check_storage(s, full, dataset));
@@ -279,6 +306,35 @@ static tdo_err check_same(const struct source *s, const char *group, const struc
     return TDO_OK;
 }
 
+/* x and offset of an encoded split; x->dim[0] becomes the number of its rows. */
+static tdo_err examine_files(struct source *s, enum tdo_split split, struct found *x)
+{
+    const char *group = tdo_dataset_split_name(split);
+    struct found offset = {0};
+    TDO_TRY(examine(s, group, "x", 1, "uint8 [bytes]", x));
+    TDO_TRY(examine(s, group, "offset", 1, "little-endian int64 [n+1]", &offset));
+    if (x->kind != KIND_U8 || offset.dim[0] < 2) {
+        return FORMAT_FAIL(s,
+                           "/%s/x and /%s/offset of an encoded set: uint8 [bytes] and int64 "
+                           "[n+1] are expected",
+                           group, group);
+    }
+    s->layout->info.bytes[split] = x->dim[0];
+    s->layout->offsets[split] = offset.offset;
+    x->dim[0] = offset.dim[0] - 1;
+    return TDO_OK;
+}
+
+static tdo_err examine_pixels(const struct source *s, enum tdo_split split, struct found *x)
+{
+    const char *group = tdo_dataset_split_name(split);
+    TDO_TRY(examine(s, group, "x", 4, "uint8 or little-endian f32 [n,H,W,C]", x));
+    if (x->kind != KIND_U8 && x->kind != KIND_F32) {
+        return FORMAT_FAIL(s, "/%s/x is int32, uint8 or little-endian f32 is expected", group);
+    }
+    return check_same(s, group, x, s->layout->info.height == 0);
+}
+
 static tdo_err examine_split(struct source *s, enum tdo_split split)
 {
     const char *group = tdo_dataset_split_name(split);
@@ -292,10 +348,8 @@ static tdo_err examine_split(struct source *s, enum tdo_split split)
         object.type != H5O_TYPE_GROUP) {
         return FORMAT_FAIL(s, "/%s is not a group", group);
     }
-    TDO_TRY(examine(s, group, "x", 4, "uint8 or little-endian f32 [n,H,W,C]", &x));
-    if (x.kind == KIND_I32) {
-        return FORMAT_FAIL(s, "/%s/x is int32, uint8 or little-endian f32 is expected", group);
-    }
+    TDO_TRY(s->layout->info.encoded ? examine_files(s, split, &x)
+                                    : examine_pixels(s, split, &x));
     TDO_TRY(examine(s, group, "y", 1, "little-endian int32 [n]", &y));
     if (y.kind != KIND_I32) {
         return FORMAT_FAIL(s, "/%s/y is %s, little-endian int32 is expected", group,
@@ -305,7 +359,6 @@ static tdo_err examine_split(struct source *s, enum tdo_split split)
         return FORMAT_FAIL(s, "/%s/x has %lld rows, /%s/y has %lld", group, (long long)x.dim[0],
                            group, (long long)y.dim[0]);
     }
-    TDO_TRY(check_same(s, group, &x, s->layout->info.height == 0));
     s->layout->info.rows[split] = x.dim[0];
     s->layout->x_offset[split] = x.offset;
     s->layout->y_offset[split] = y.offset;
@@ -465,9 +518,26 @@ int64_t tdo_dataset_row_bytes(const tdo_dataset *d)
     return d->row_bytes;
 }
 
-void tdo_dataset_mean(const tdo_dataset *d, float *mean)
+bool tdo_dataset_mean(const tdo_dataset *d, float *mean)
 {
-    memcpy(mean, d->mean, (size_t)d->pixels * sizeof *mean);
+    if (!d->other_mean) {
+        memcpy(mean, d->mean, (size_t)d->pixels * sizeof *mean);
+    }
+    return !d->other_mean;
+}
+
+void tdo_dataset_set_view(tdo_dataset *d, const struct tdo_dataset_view *v)
+{
+    struct tdo_dataset_info *info = &d->layout.info;
+    TDO_ASSERT(info->encoded && !d->viewed);
+    d->other_mean = v->height != info->height || v->width != info->width;
+    info->height = v->height;
+    info->width = v->width;
+    const uint64_t parts[] = {info->hash, (uint64_t)v->height, (uint64_t)v->width, v->settings};
+    info->hash = XXH64(parts, sizeof parts, 0);
+    d->pixels = d->row_bytes = v->height * v->width * info->channels;
+    d->view = *v;
+    d->viewed = true;
 }
 
 /* ---- reading rows; also from the prefetch thread, so neither MPI nor HDF5 below ---- */
@@ -504,6 +574,58 @@ static tdo_err check_labels(const struct tdo_dataset *d, enum tdo_split split,
     return TDO_OK;
 }
 
+void tdo_dataset_row_name(const tdo_dataset *d, enum tdo_split split, int64_t row, char *name,
+                          size_t room)
+{
+    snprintf(name, room, "%s: row %lld of %s", d->path, (long long)row,
+             tdo_dataset_split_name(split));
+}
+
+tdo_err tdo_dataset_file(const tdo_dataset *d, enum tdo_split split, int64_t row,
+                         uint8_t **file, int64_t *room, int64_t *bytes)
+{
+    const int64_t size = (int64_t)sizeof(int64_t), all = d->layout.info.bytes[split];
+    int64_t at[2] = {0, 0};
+    TDO_TRY(read_at(d, at, 2 * size, d->layout.offsets[split] + row * size));
+    if (at[0] < 0 || at[1] <= at[0] || at[1] > all || at[1] - at[0] > MOST_FILE) {
+        return TDO_FAIL(
+            TDO_ERR_FORMAT,
+            "%s: /%s/offset has %lld and %lld in rows %lld and %lld: rising numbers "
+            "up to %lld are expected",
+            d->path, tdo_dataset_split_name(split), (long long)at[0], (long long)at[1],
+            (long long)row, (long long)(row + 1), (long long)all);
+    }
+    *bytes = at[1] - at[0];
+    if (*bytes > *room) {
+        tdo_memory_free(file);
+        *room = 0;
+        TDO_TRY(tdo_memory_new(*bytes, file));
+        *room = *bytes;
+    }
+    return read_at(d, *file, *bytes, d->layout.x_offset[split] + at[0]);
+}
+
+/* Row by row through the view. */
+static tdo_err read_views(const struct tdo_dataset *d, enum tdo_split split,
+                          const int64_t *rows, int64_t n, uint8_t *x)
+{
+    uint8_t *file = NULL;
+    int64_t room = 0, bytes = 0;
+    tdo_err err = TDO_OK;
+    char name[1200];
+    if (!d->viewed) {
+        return TDO_FAIL(TDO_ERR_BUG, "%s: an encoded set is read without a decoder", d->path);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        TDO_GOTO(tdo_dataset_file(d, split, rows[i], &file, &room, &bytes));
+        tdo_dataset_row_name(d, split, rows[i], name, sizeof name);
+        TDO_GOTO(d->view.decode(&d->view, name, file, bytes, x + i * d->row_bytes));
+    }
+done:
+    tdo_memory_free(&file);
+    return err;
+}
+
 /* Rows [first, first + n), which lie side by side. */
 static tdo_err read_run(const struct tdo_dataset *d, enum tdo_split split, int64_t first,
                         int64_t n, void *x, int32_t *y)
@@ -529,6 +651,10 @@ tdo_err tdo_dataset_read(const tdo_dataset *d, enum tdo_split split, const int64
                             d->path, (long long)rows[i], tdo_dataset_split_name(split),
                             (long long)there[split]);
         }
+    }
+    if (d->layout.info.encoded && x) {
+        TDO_TRY(read_views(d, split, rows, n, x));
+        x = NULL;
     }
     for (int64_t i = 0, run; i < n; i += run) {
         for (run = 1; i + run < n && rows[i + run] == rows[i] + run;) {

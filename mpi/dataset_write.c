@@ -17,11 +17,12 @@
 #include "mpi/dataset.h"
 #include "mpi/mpi_impl.h"
 #include "mpi/origins.h"
+#include "nn/base/file.h"
 #include "nn/base/memory.h"
 
 /* Where things lie, in bytes from the start of the file; the root tells the others. */
 struct places {
-    int64_t x[TDO_SPLITS], y[TDO_SPLITS], mean;
+    int64_t x[TDO_SPLITS], y[TDO_SPLITS], offset[TDO_SPLITS], mean;
 };
 
 struct tdo_dataset_writer {
@@ -29,10 +30,12 @@ struct tdo_dataset_writer {
     struct tdo_dataset_info info;
     int64_t pixels, row_bytes;
     char *path, *part; /* where it goes; where it is written meanwhile */
+    char *state;       /* where it is noted how far that is */
     hid_t file;        /* root only, while it is made and while it is finished */
     struct places at;
     int fd;
     bool made, finished; /* root only */
+    bool kept;
     int64_t blocks, first_block[TDO_SPLITS];
     uint64_t *hash;                    /* [blocks], of those that this rank has written */
     uint64_t *times;                   /* [blocks], how often it has */
@@ -47,8 +50,8 @@ static tdo_err refuse(const struct tdo_dataset_writer *w)
 }
 
 /* Make a dataset whose bytes are reserved now and carry no time; where they lie goes to *at. */
-static tdo_err make_dataset(struct tdo_dataset_writer *w, const char *name, int rank,
-                            const int64_t *dim, int64_t *at)
+static tdo_err make_dataset(struct tdo_dataset_writer *w, const char *name, hid_t type,
+                            int rank, const int64_t *dim, int64_t *at)
 {
     hsize_t size[4];
     for (int i = 0; i < rank; i++) {
@@ -60,9 +63,6 @@ static tdo_err make_dataset(struct tdo_dataset_writer *w, const char *name, int 
     H5Pset_alloc_time(list, H5D_ALLOC_TIME_EARLY);
     H5Pset_fill_time(list, H5D_FILL_TIME_NEVER); /* every byte will be written */
     hid_t space = H5Screate_simple(rank, size, NULL);
-    hid_t type = rank == 1                    ? H5T_STD_I32LE
-                 : rank == 4 && w->info.is_u8 ? H5T_STD_U8LE
-                                              : H5T_IEEE_F32LE;
     hid_t dataset = H5Dcreate2(w->file, name, type, space, H5P_DEFAULT, list, H5P_DEFAULT);
     haddr_t offset = dataset >= 0 ? H5Dget_offset(dataset) : HADDR_UNDEF;
     bool good = offset != HADDR_UNDEF && H5Dclose(dataset) >= 0;
@@ -86,11 +86,19 @@ static tdo_err make_split(struct tdo_dataset_writer *w, enum tdo_split split)
         return refuse(w);
     }
     snprintf(name, sizeof name, "/%s/x", group);
-    TDO_TRY(make_dataset(w, name, 4, dim, &w->at.x[split]));
+    if (w->info.encoded) {
+        const int64_t places = dim[0] + 1;
+        TDO_TRY(make_dataset(w, name, H5T_STD_U8LE, 1, &w->info.bytes[split], &w->at.x[split]));
+        snprintf(name, sizeof name, "/%s/offset", group);
+        TDO_TRY(make_dataset(w, name, H5T_STD_I64LE, 1, &places, &w->at.offset[split]));
+    } else {
+        const hid_t type = w->info.is_u8 ? H5T_STD_U8LE : H5T_IEEE_F32LE;
+        TDO_TRY(make_dataset(w, name, type, 4, dim, &w->at.x[split]));
+    }
     snprintf(name, sizeof name, "/%s/y", group);
-    TDO_TRY(make_dataset(w, name, 1, dim, &w->at.y[split]));
+    TDO_TRY(make_dataset(w, name, H5T_STD_I32LE, 1, dim, &w->at.y[split]));
     return split == TDO_SPLIT_TRAIN && !w->info.stored
-               ? make_dataset(w, "/train/mean", 3, dim + 1, &w->at.mean)
+               ? make_dataset(w, "/train/mean", H5T_IEEE_F32LE, 3, dim + 1, &w->at.mean)
                : TDO_OK;
 }
 
@@ -121,11 +129,14 @@ static tdo_err check_info(const char *path, const struct tdo_dataset_info *i)
                 !__builtin_mul_overflow(all, i->height, &all) &&
                 !__builtin_mul_overflow(all, i->width, &all) &&
                 !__builtin_mul_overflow(all, i->channels, &all) && i->classes > 0;
+    fits = fits && (!i->encoded || (i->height == i->width && i->height <= 1 << 16 &&
+                                    i->channels == 3 && i->is_u8 && !i->stored));
     int splits = 0;
     for (int s = 0; s < TDO_SPLITS; s++) {
         int64_t bytes;
         fits = fits && i->rows[s] >= (s == TDO_SPLIT_VAL || i->stored ? 0 : 1) &&
                !__builtin_mul_overflow(all, i->rows[s], &bytes);
+        fits = fits && (!i->encoded || i->bytes[s] >= i->rows[s]);
         splits += i->rows[s] > 0;
     }
     if (!fits || (i->stored && splits != 1)) {
@@ -167,6 +178,11 @@ static tdo_err make_file(struct tdo_dataset_writer *w)
         const int32_t stored = 1;
         TDO_TRY(make_attribute(w, "stored", H5T_STD_I32LE, &stored));
     }
+    if (w->info.encoded) {
+        const int32_t encoded = 1, side = (int32_t)w->info.height;
+        TDO_TRY(make_attribute(w, "encoded", H5T_STD_I32LE, &encoded));
+        TDO_TRY(make_attribute(w, "side", H5T_STD_I32LE, &side));
+    }
     for (int s = 0; s < TDO_SPLITS; s++) {
         if (w->info.rows[s] > 0) {
             TDO_TRY(make_split(w, (enum tdo_split)s));
@@ -180,6 +196,8 @@ static tdo_err make_room(struct tdo_dataset_writer *w, const char *path)
     int64_t length = (int64_t)strlen(path) + 1;
     TDO_TRY(tdo_memory_new(length, &w->path));
     TDO_TRY(tdo_memory_new(length + 5, &w->part));
+    TDO_TRY(tdo_memory_new(length + 11, &w->state));
+    snprintf(w->state, (size_t)length + 11, "%s.part.state", path);
     snprintf(w->path, (size_t)length, "%s", path);
     snprintf(w->part, (size_t)length + 5, "%s.part", path);
     w->pixels = w->info.height * w->info.width * w->info.channels;
@@ -193,10 +211,127 @@ static tdo_err make_room(struct tdo_dataset_writer *w, const char *path)
     return tdo_memory_new(w->pixels, &w->sum);
 }
 
-static tdo_err begin(struct tdo_dataset_writer *w, const char *path)
+/* ---- what is noted ---- */
+
+/* u64 numbers: a magic one, context, place, where things lie, hashes and times of blocks, the sum; the
+ * XXH64 of all that. */
+enum { NOTE_FIXED = 4 + (int)(sizeof(struct places) / sizeof(uint64_t)) };
+
+static const uint64_t note_magic = UINT64_C(0x313065746f4e4f44); /* "DONote01" */
+
+static int64_t note_size(const struct tdo_dataset_writer *w)
+{
+    return NOTE_FIXED + 2 * w->blocks + w->pixels + 1;
+}
+
+/* Between the arrays of w and the numbers of a note. */
+static void copy_note(struct tdo_dataset_writer *w, uint64_t *note, bool to_note)
+{
+    struct {
+        void *data;
+        int64_t count;
+    } const part[] = {{&w->at, NOTE_FIXED - 4},
+                      {w->hash, w->blocks},
+                      {w->times, w->blocks},
+                      {w->sum, w->pixels}};
+    uint64_t *at = note + 4;
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
+        const size_t bytes = (size_t)part[i].count * sizeof *at;
+        memcpy(to_note ? (void *)at : part[i].data, to_note ? part[i].data : (void *)at, bytes);
+        at += part[i].count;
+    }
+}
+
+static uint64_t note_hash(const uint64_t *note, int64_t size)
+{
+    return XXH64(note, (size_t)(size - 1) * sizeof *note, 0);
+}
+
+tdo_err tdo_dataset_save(tdo_dataset_writer *w, uint64_t context, const int64_t place[2])
+{
+    const int64_t size = note_size(w);
+    uint64_t *note = NULL;
+    tdo_err err = tdo_memory_new(size, &note);
+    errno = 0;
+    if (err == TDO_OK && fsync(w->fd) != 0) {
+        err = refuse(w);
+    }
+    TDO_GOTO(tdo_comm_agree(w->comm, err));
+    copy_note(w, note, true);
+    tdo_comm_sum_u64(w->comm, note + NOTE_FIXED, size - NOTE_FIXED);
+    note[0] = note_magic;
+    note[1] = context;
+    memcpy(note + 2, place, 2 * sizeof *place);
+    note[size - 1] = note_hash(note, size);
+    if (w->comm->rank == 0) {
+        err = tdo_file_write(w->state, note, size * (int64_t)sizeof *note);
+    }
+    err = tdo_comm_agree(w->comm, err);
+done:
+    tdo_memory_free(&note);
+    return err;
+}
+
+void tdo_dataset_keep(tdo_dataset_writer *w)
+{
+    w->kept = true;
+}
+
+/* Is there a note that fits, and a file? What does not fit is no error: then all is written anew. */
+static tdo_err find_note(struct tdo_dataset_writer *w, uint64_t context, int64_t place[2],
+                         bool *found)
+{
+    const int64_t size = note_size(w);
+    char *data = NULL;
+    int64_t bytes = 0;
+    *found = false;
+    if (!tdo_file_exists(w->state) || !tdo_file_exists(w->part)) {
+        return TDO_OK;
+    }
+    tdo_err err = tdo_file_read(w->state, size * (int64_t)sizeof(uint64_t), &data, &bytes);
+    if (err == TDO_ERR_FILE) { /* longer: of another set */
+        return TDO_OK;
+    }
+    uint64_t *note = (uint64_t *)(void *)data;
+    if (err == TDO_OK && bytes == size * (int64_t)sizeof *note && note[0] == note_magic &&
+        note[1] == context && note[size - 1] == note_hash(note, size)) {
+        copy_note(w, note, false);
+        memcpy(place, note + 2, 2 * sizeof *place);
+        *found = true;
+    }
+    tdo_memory_free(&data);
+    return err;
+}
+
+/* A new file; a note of another one must not outlive it. Root. */
+static tdo_err make_anew(struct tdo_dataset_writer *w)
+{
+    if (unlink(w->state) != 0 && errno != ENOENT) {
+        return TDO_FAIL(TDO_ERR_FILE, "cannot remove %s: %s", w->state, strerror(errno));
+    }
+    return make_file(w);
+}
+
+/* ---- beginning ---- */
+
+/* What a writer goes on with. */
+struct resuming {
+    uint64_t context;
+    int64_t *place; /* NULL: a new file is wanted */
+    bool *found;
+};
+
+static tdo_err begin(struct tdo_dataset_writer *w, const char *path, const struct resuming *r)
 {
     TDO_TRY(make_room(w, path));
-    return w->comm->rank == 0 ? make_file(w) : TDO_OK;
+    if (w->comm->rank != 0) {
+        return TDO_OK;
+    }
+    if (r->place) {
+        TDO_TRY(find_note(w, r->context, r->place, r->found));
+        w->made = *r->found;
+    }
+    return w->made ? TDO_OK : make_anew(w);
 }
 
 static tdo_err open_part(struct tdo_dataset_writer *w)
@@ -205,8 +340,8 @@ static tdo_err open_part(struct tdo_dataset_writer *w)
     return w->fd < 0 ? refuse(w) : TDO_OK;
 }
 
-tdo_err tdo_dataset_create(tdo_comm *comm, const char *path,
-                           const struct tdo_dataset_info *info, tdo_dataset_writer **out)
+static tdo_err create(tdo_comm *comm, const char *path, const struct tdo_dataset_info *info,
+                      const struct resuming *r, tdo_dataset_writer **out)
 {
     *out = NULL;
     struct tdo_dataset_writer *w = NULL;
@@ -219,7 +354,7 @@ tdo_err tdo_dataset_create(tdo_comm *comm, const char *path,
         w->file = H5I_INVALID_HID;
         w->fd = -1;
         w->info = *info;
-        err = begin(w, path);
+        err = begin(w, path, r);
     }
     TDO_GOTO(tdo_comm_agree(comm, err));
     tdo_comm_broadcast(comm, &w->at, (int64_t)sizeof w->at);
@@ -229,6 +364,25 @@ tdo_err tdo_dataset_create(tdo_comm *comm, const char *path,
 done:
     tdo_dataset_writer_free(&w);
     return err;
+}
+
+tdo_err tdo_dataset_create(tdo_comm *comm, const char *path,
+                           const struct tdo_dataset_info *info, tdo_dataset_writer **out)
+{
+    const struct resuming anew = {0};
+    return create(comm, path, info, &anew, out);
+}
+
+tdo_err tdo_dataset_resume(tdo_comm *comm, const char *path,
+                           const struct tdo_dataset_info *info, uint64_t context,
+                           int64_t place[2], bool *found, tdo_dataset_writer **out)
+{
+    const struct resuming old = {.context = context, .place = place, .found = found};
+    *found = false;
+    TDO_TRY(create(comm, path, info, &old, out));
+    tdo_comm_broadcast(comm, found, (int64_t)sizeof *found);
+    tdo_comm_broadcast(comm, place, 2 * (int64_t)sizeof *place);
+    return TDO_OK;
 }
 
 /* ---- rows ---- */
@@ -299,6 +453,12 @@ static uint64_t hash_of(XXH64_state_t *state, const void *x, int64_t x_bytes, co
     return XXH64_digest(state);
 }
 
+/* The place of the block of row `first`, which is about to be written. */
+static int64_t block_of(const struct tdo_dataset_writer *w, enum tdo_split split, int64_t first)
+{
+    return w->first_block[split] + first / TDO_DATASET_BLOCK;
+}
+
 static tdo_err add_to_hashes(struct tdo_dataset_writer *w, enum tdo_split split, int64_t first,
                              int64_t n, const void *x, const int32_t *y)
 {
@@ -308,7 +468,7 @@ static tdo_err add_to_hashes(struct tdo_dataset_writer *w, enum tdo_split split,
     }
     for (int64_t i = 0; i < n; i += TDO_DATASET_BLOCK) {
         const int64_t part = n - i < TDO_DATASET_BLOCK ? n - i : TDO_DATASET_BLOCK;
-        const int64_t block = w->first_block[split] + (first + i) / TDO_DATASET_BLOCK;
+        const int64_t block = block_of(w, split, first + i);
         w->hash[block] = hash_of(state, (const char *)x + i * w->row_bytes, part * w->row_bytes,
                                  y + i, part);
         w->times[block]++;
@@ -322,6 +482,9 @@ tdo_err tdo_dataset_write(tdo_dataset_writer *w, enum tdo_split split, int64_t f
 {
     const int64_t label = (int64_t)sizeof *y;
     TDO_TRY(check_range(w, split, first, n));
+    if (w->info.encoded) {
+        return TDO_FAIL(TDO_ERR_BUG, "%s: pixels for an encoded set", w->path);
+    }
     TDO_TRY(check_labels(w, split, first, n, y));
     if (!w->info.is_u8) {
         TDO_TRY(check_floats(w, split, first, n, x));
@@ -336,6 +499,67 @@ tdo_err tdo_dataset_write(tdo_dataset_writer *w, enum tdo_split split, int64_t f
         add_to_sum(w, n, x);
     }
     return add_to_hashes(w, split, first, n, x, y);
+}
+
+/* ---- rows of an encoded set ---- */
+
+static tdo_err check_offsets(const struct tdo_dataset_writer *w, enum tdo_split split,
+                             int64_t first, int64_t n, const int64_t *offset)
+{
+    bool good = w->info.encoded && offset[0] >= 0 && offset[n] <= w->info.bytes[split] &&
+                (first > 0 || offset[0] == 0) &&
+                (first + n < w->info.rows[split] || offset[n] == w->info.bytes[split]);
+    for (int64_t i = 0; i < n; i++) {
+        good = good && offset[i] < offset[i + 1];
+    }
+    return good ? TDO_OK
+                : TDO_FAIL(TDO_ERR_BUG,
+                           "%s: offsets of rows %lld to %lld of %s do not rise from 0 to %lld",
+                           w->path, (long long)first, (long long)(first + n - 1),
+                           tdo_dataset_split_name(split), (long long)w->info.bytes[split]);
+}
+
+static tdo_err hash_files(struct tdo_dataset_writer *w, enum tdo_split split, int64_t first,
+                          int64_t n, const struct tdo_dataset_files *f)
+{
+    XXH64_state_t *state = XXH64_createState();
+    if (!state) {
+        return TDO_FAIL(TDO_ERR_MEMORY, "out of memory: no hash state");
+    }
+    for (int64_t i = 0; i < n; i += TDO_DATASET_BLOCK) {
+        const int64_t part = n - i < TDO_DATASET_BLOCK ? n - i : TDO_DATASET_BLOCK;
+        const int64_t block = block_of(w, split, first + i);
+        XXH64_reset(state, 0);
+        XXH64_update(state, f->x + f->offset[i] - f->offset[0],
+                     (size_t)(f->offset[i + part] - f->offset[i]));
+        XXH64_update(state, f->offset + i, (size_t)(part + 1) * sizeof *f->offset);
+        XXH64_update(state, f->y + i, (size_t)part * sizeof *f->y);
+        w->hash[block] = XXH64_digest(state);
+        w->times[block]++;
+    }
+    XXH64_freeState(state);
+    return TDO_OK;
+}
+
+tdo_err tdo_dataset_write_files(tdo_dataset_writer *w, enum tdo_split split, int64_t first,
+                                int64_t n, const struct tdo_dataset_files *f)
+{
+    const int64_t label = (int64_t)sizeof *f->y, place = (int64_t)sizeof *f->offset;
+    TDO_TRY(check_range(w, split, first, n));
+    TDO_TRY(check_offsets(w, split, first, n, f->offset));
+    TDO_TRY(check_labels(w, split, first, n, f->y));
+    errno = 0;
+    if (tdo_durable_write(w->fd, f->x, f->offset[n] - f->offset[0],
+                          w->at.x[split] + f->offset[0]) != 0 ||
+        tdo_durable_write(w->fd, f->offset, (n + 1) * place,
+                          w->at.offset[split] + first * place) != 0 ||
+        tdo_durable_write(w->fd, f->y, n * label, w->at.y[split] + first * label) != 0) {
+        return refuse(w);
+    }
+    if (split == TDO_SPLIT_TRAIN) {
+        add_to_sum(w, n, f->view);
+    }
+    return hash_files(w, split, first, n, f);
 }
 
 /* ---- the end ---- */
@@ -416,6 +640,7 @@ static tdo_err finish(struct tdo_dataset_writer *w)
                         strerror(errno));
     }
     w->finished = true;
+    (void)unlink(w->state);
     return sync_directory_of(w->path);
 }
 
@@ -446,11 +671,13 @@ void tdo_dataset_writer_free(tdo_dataset_writer **out)
     if (w->fd >= 0) {
         close(w->fd);
     }
-    if (w->made && !w->finished) {
+    if (w->made && !w->finished && !w->kept) {
+        unlink(w->state);
         unlink(w->part);
     }
     tdo_memory_free(&w->path);
     tdo_memory_free(&w->part);
+    tdo_memory_free(&w->state);
     tdo_memory_free(&w->hash);
     tdo_memory_free(&w->times);
     tdo_memory_free(&w->sum);

@@ -14,7 +14,7 @@ enum state { FREE, ASKED, FULL, HELD };
 struct place {
     enum state state;
     int64_t *rows; /* [max_rows] */
-    int64_t n;
+    int64_t n, turn;
     unsigned char *x; /* [max_rows, row bytes] */
     int32_t *y;       /* [max_rows] */
     tdo_err err;
@@ -25,7 +25,7 @@ struct tdo_prefetch {
     struct tdo_prefetch_source from;
     const tdo_dataset *d; /* of a split; borrowed */
     enum tdo_split split;
-    int64_t max_rows;
+    int64_t max_rows, turn;
     struct place place[2];
     int next_ask, next_wait; /* which place */
     pthread_t thread;
@@ -47,7 +47,8 @@ static void *work(void *context)
             break;
         }
         pthread_mutex_unlock(&p->mutex);
-        place->err = p->from.read(p->from.self, place->rows, place->n, place->x, place->y);
+        place->err =
+            p->from.read(p->from.self, place->turn, place->rows, place->n, place->x, place->y);
         place->record = *tdo_error_last();
         pthread_mutex_lock(&p->mutex);
         place->state = FULL;
@@ -98,8 +99,10 @@ tdo_err tdo_prefetch_from(const struct tdo_prefetch_source *from, int64_t max_ro
     return err;
 }
 
-static tdo_err read_split(void *self, const int64_t *rows, int64_t n, void *x, int32_t *y)
+static tdo_err read_split(void *self, int64_t turn, const int64_t *rows, int64_t n, void *x,
+                          int32_t *y)
 {
+    (void)turn;
     const struct tdo_prefetch *p = self;
     return tdo_dataset_read(p->d, p->split, rows, n, x, y);
 }
@@ -131,6 +134,7 @@ tdo_err tdo_prefetch_request(tdo_prefetch *p, const int64_t *rows, int64_t n)
     if (free_place && n >= 1 && n <= p->max_rows) {
         memcpy(place->rows, rows, (size_t)n * sizeof *rows);
         place->n = n;
+        place->turn = p->turn;
         place->state = ASKED;
         pthread_cond_broadcast(&p->changed);
         p->next_ask ^= 1;
@@ -143,6 +147,11 @@ tdo_err tdo_prefetch_request(tdo_prefetch *p, const int64_t *rows, int64_t n)
     }
     return TDO_FAIL(TDO_ERR_BUG, "%lld rows to read ahead, 1 to %lld are expected",
                     (long long)n, (long long)p->max_rows);
+}
+
+void tdo_prefetch_turn(tdo_prefetch *p, int64_t turn)
+{
+    p->turn = turn; /* the thread does not look at it */
 }
 
 tdo_err tdo_prefetch_wait(tdo_prefetch *p, const void **x, const int32_t **y)

@@ -10,6 +10,7 @@
 struct run {
     int64_t begin, end;
     float decay;
+    bool adapts; /* lars: has a rate of its own; such a run is one parameter */
 };
 
 struct tdo_optim {
@@ -43,10 +44,12 @@ static tdo_err find_runs(tdo_optim *o, const tdo_params *p)
             continue;
         }
         const float decay = decays(&o->o, e) ? (float)o->o.weight_decay : 0;
-        if (o->runs > 0 && goes_on(&o->run[o->runs - 1], e, decay)) {
+        const bool adapts = o->o.kind == TDO_OPTIM_LARS && e->shape.rank >= 2;
+        if (o->runs > 0 && !adapts && !o->run[o->runs - 1].adapts &&
+            goes_on(&o->run[o->runs - 1], e, decay)) {
             o->run[o->runs - 1].end += e->count;
         } else {
-            o->run[o->runs++] = (struct run){e->offset, e->offset + e->count, decay};
+            o->run[o->runs++] = (struct run){e->offset, e->offset + e->count, decay, adapts};
         }
     }
     return TDO_OK;
@@ -125,6 +128,15 @@ TDO_CLONES static void nesterov(int64_t n, float *restrict w, float *restrict v,
     }
 }
 
+TDO_CLONES static void lars(int64_t n, float *restrict w, float *restrict v,
+                            const float *restrict g, struct factors f)
+{
+    for (int64_t i = 0; i < n; i++) {
+        v[i] = f.first * v[i] + f.rate * (f.scale * g[i] + f.decay * w[i]);
+        w[i] -= v[i];
+    }
+}
+
 TDO_CLONES static void adam(int64_t n, float *restrict w, float *restrict m, float *restrict v,
                             const float *restrict g, struct factors f)
 {
@@ -136,18 +148,35 @@ TDO_CLONES static void adam(int64_t n, float *restrict w, float *restrict m, flo
     }
 }
 
-/* min(1, clip / (|g| + 1e-6)); the norm is summed in one order, so ranks agree. */
-static float clip_scale(const tdo_optim *o, const float *g)
+/* |x|, summed in one order, so ranks agree. */
+static double norm(const float *x, int64_t n)
 {
     double sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+        sum += (double)x[i] * (double)x[i];
+    }
+    return sqrt(sum);
+}
+
+/* min(1, clip / (|g| + 1e-6)) */
+static float clip_scale(const tdo_optim *o, const float *g)
+{
     if (o->o.clip <= 0) {
         return 1;
     }
-    for (int64_t i = 0; i < o->count; i++) {
-        sum += (double)g[i] * (double)g[i];
-    }
-    const double scale = o->o.clip / (sqrt(sum) + 1e-6);
+    const double scale = o->o.clip / (norm(g, o->count) + 1e-6);
     return scale < 1 ? (float)scale : 1;
+}
+
+/* What the rate of a layer is multiplied with: trust |w| / (|g| + decay |w|). */
+static double layer_rate(const tdo_optim *o, const struct run *r, const float *w,
+                         const float *g, double scale)
+{
+    const int64_t n = r->end - r->begin;
+    const double weights = r->adapts ? norm(w, n) : 0, slope = scale * norm(g, n);
+    return weights > 0 && slope > 0
+               ? o->o.trust * weights / (slope + (double)r->decay * weights)
+               : 1;
 }
 
 void tdo_optim_step(tdo_optim *o, double rate, float *w, const float *g)
@@ -169,7 +198,10 @@ void tdo_optim_step(tdo_optim *o, double rate, float *w, const float *g)
         const int64_t at = o->run[k].begin, n = o->run[k].end - at;
         float *state = o->state + at;
         f.decay = o->run[k].decay;
-        if (s->kind == TDO_OPTIM_ADAM) {
+        if (s->kind == TDO_OPTIM_LARS) {
+            f.rate = (float)(rate * layer_rate(o, &o->run[k], w + at, g + at, (double)f.scale));
+            lars(n, w + at, state, g + at, f);
+        } else if (s->kind == TDO_OPTIM_ADAM) {
             adam(n, w + at, state, state + o->count, g + at, f);
         } else if (s->nesterov) {
             nesterov(n, w + at, state, g + at, f);

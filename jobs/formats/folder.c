@@ -10,7 +10,9 @@
  * size, images are resized and cut to it (image.h); without, all must be as large as the first.
  *
  * Decoding is what takes the time, so ranks share it: one lists, the others join its listing. */
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "jobs/formats/formats.h"
 #include "jobs/formats/image.h"
@@ -139,6 +141,52 @@ static tdo_err folder_read(tdo_source *source, enum tdo_source_split split, int6
     return TDO_OK;
 }
 
+static tdo_err folder_size(tdo_source *source, enum tdo_source_split split, int64_t row,
+                           int64_t *bytes)
+{
+    const struct folder *s = (const struct folder *)source;
+    char path[TDO_LISTING_PATH];
+    struct stat st;
+    TDO_TRY(tdo_listing_path(&s->names, (int)split, row, path));
+    if (stat(path, &st) != 0) {
+        return TDO_FAIL(TDO_ERR_FILE, "%s: cannot be read: %s", path, strerror(errno));
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return TDO_FAIL(TDO_ERR_FILE, "%s: is no regular file; expected an image", path);
+    }
+    if (st.st_size == 0) {
+        return TDO_FAIL(TDO_ERR_FORMAT, "%s: is empty; expected a PNG or JPEG image", path);
+    }
+    *bytes = st.st_size;
+    return TDO_OK;
+}
+
+static tdo_err folder_file(tdo_source *source, enum tdo_source_split split, int64_t row,
+                           int64_t bytes, void *x, uint8_t *view, int32_t *y)
+{
+    const struct folder *s = (const struct folder *)source;
+    const struct tdo_source_info *info = &s->base.info;
+    char path[TDO_LISTING_PATH], *data = NULL;
+    struct tdo_image image = {0};
+    int64_t there = 0;
+    tdo_err err = TDO_OK;
+    TDO_GOTO(tdo_listing_path(&s->names, (int)split, row, path));
+    TDO_GOTO(tdo_image_load(path, &data, &there));
+    if (there != bytes) {
+        TDO_GOTO(TDO_FAIL(TDO_ERR_FILE, "%s: had %lld bytes, now %lld: it is being changed",
+                          path, (long long)bytes, (long long)there));
+    }
+    TDO_GOTO(tdo_image_decode(path, (const uint8_t *)data, bytes, &image));
+    TDO_GOTO(tdo_image_view(&image, tdo_image_short_side(info->height), info->height,
+                            info->width, view));
+    memcpy(x, data, (size_t)bytes);
+    *y = tdo_listing_label(&s->names, (int)split, row);
+done:
+    tdo_image_free(&image);
+    tdo_memory_free(&data);
+    return err;
+}
+
 const struct tdo_format tdo_format_folder = {
     .name = "folder",
     .help = "PNG and JPEG files in train/<class>/ and test/<class>/, classes in byte order",
@@ -146,6 +194,8 @@ const struct tdo_format tdo_format_folder = {
     .open = folder_open,
     .read = folder_read,
     .close = folder_close,
+    .size = folder_size,
+    .file = folder_file,
     .share = folder_share,
     .join = folder_join,
 };

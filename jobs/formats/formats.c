@@ -84,6 +84,24 @@ tdo_err tdo_source_read(tdo_source *s, enum tdo_source_split split, int64_t firs
     return n ? s->format->read(s, split, first, n, x, y) : TDO_OK;
 }
 
+bool tdo_source_has_files(const tdo_source *s)
+{
+    return s->format->size != NULL;
+}
+
+tdo_err tdo_source_size(tdo_source *s, enum tdo_source_split split, int64_t row, int64_t *bytes)
+{
+    TDO_ASSERT(s->format->size && row >= 0 && row < s->info.rows[split]);
+    return s->format->size(s, split, row, bytes);
+}
+
+tdo_err tdo_source_file(tdo_source *s, enum tdo_source_split split, int64_t row, int64_t bytes,
+                        void *x, uint8_t *view, int32_t *y)
+{
+    TDO_ASSERT(s->format->file && row >= 0 && row < s->info.rows[split]);
+    return s->format->file(s, split, row, bytes, x, view, y);
+}
+
 void tdo_source_close(tdo_source **s)
 {
     if (*s) {

@@ -50,6 +50,11 @@ struct tdo_format {
     tdo_err (*read)(tdo_source *s, enum tdo_source_split split, int64_t first, int64_t n,
                     void *x, int32_t *y);
     void (*close)(tdo_source **s);
+    /* Both or none, of formats whose rows are files: how long one is; its bytes as they are, and
+     * what they show, cut to the size of the set. */
+    tdo_err (*size)(tdo_source *s, enum tdo_source_split split, int64_t row, int64_t *bytes);
+    tdo_err (*file)(tdo_source *s, enum tdo_source_split split, int64_t row, int64_t bytes,
+                    void *x, uint8_t *view, int32_t *y);
     /* Both or none: what `open` found out, as bytes; a source from such bytes. */
     void (*share)(const tdo_source *s, const char **bytes, int64_t *count);
     tdo_err (*join)(const struct tdo_format_args *args, const char *bytes, int64_t count,
@@ -82,6 +87,21 @@ TDO_MUST tdo_err tdo_source_join(const struct tdo_format *format,
  * Errors:  TDO_ERR_SHAPE when the range leaves the split; TDO_ERR_FILE, TDO_ERR_FORMAT. */
 TDO_MUST tdo_err tdo_source_read(tdo_source *s, enum tdo_source_split split, int64_t first,
                                  int64_t n, void *x, int32_t *y);
+
+/* Can its rows be taken as files? */
+bool tdo_source_has_files(const tdo_source *s);
+
+/* How long the file of a row is, in bytes, at least 1.
+ * Errors:  TDO_ERR_FILE, TDO_ERR_FORMAT naming it. */
+TDO_MUST tdo_err tdo_source_size(tdo_source *s, enum tdo_source_split split, int64_t row,
+                                 int64_t *bytes);
+
+/* The file of a row, decoded once to see that it is whole.
+ * Shapes:  x [bytes], as tdo_source_size has told; view [H,W,3], as tdo_image_view makes it of tdo_image_short_side
+ *          and cut; y [1].
+ * Errors:  TDO_ERR_FILE, also for a file that has another length now; TDO_ERR_FORMAT naming it. */
+TDO_MUST tdo_err tdo_source_file(tdo_source *s, enum tdo_source_split split, int64_t row,
+                                 int64_t bytes, void *x, uint8_t *view, int32_t *y);
 
 /* Close and set to NULL; NULL is fine. */
 void tdo_source_close(tdo_source **s);

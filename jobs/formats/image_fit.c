@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "jobs/formats/image.h"
+#include "nn/base/clones.h"
 #include "nn/base/memory.h"
 
 enum { BITS = 22, CHANNELS = 3 };
@@ -68,21 +69,61 @@ static tdo_err weights_new(int64_t n, int64_t scaled, int64_t cut, int64_t size,
     return TDO_OK;
 }
 
-/* Channel values at in, in + stride, ... to the CHANNELS bytes of output pixel i. */
-static void mix(const struct weights *w, int64_t i, const uint8_t *in, int64_t stride,
-                uint8_t *out)
+/* The bytes of a sum of weighted values. */
+static uint8_t rounded(int32_t sum)
 {
-    const int32_t *weight = w->weight + i * w->taps;
-    in += w->first[i] * stride;
-    int64_t sum[CHANNELS] = {1 << (BITS - 1), 1 << (BITS - 1), 1 << (BITS - 1)};
-    for (int64_t k = 0; k < w->count[i]; k++, in += stride) {
-        for (int c = 0; c < CHANNELS; c++) {
-            sum[c] += (int64_t)weight[k] * in[c];
+    const int32_t v = sum >> BITS;
+    return (uint8_t)(v > 255 ? 255 : v);
+}
+
+/* A line of pixels through the weights of its columns. A sum of 8-bit values by weights of 22 bits
+ * that add up to one fits into 32 bits. */
+static void mix_line(const struct weights *w, const uint8_t *in, int64_t width, uint8_t *out)
+{
+    for (int64_t i = 0; i < width; i++) {
+        const int32_t *weight = w->weight + i * w->taps;
+        const uint8_t *from = in + w->first[i] * CHANNELS;
+        int32_t a = 1 << (BITS - 1), b = a, c = a;
+        for (int64_t k = 0; k < w->count[i]; k++, from += CHANNELS) {
+            a += weight[k] * from[0];
+            b += weight[k] * from[1];
+            c += weight[k] * from[2];
         }
+        out[CHANNELS * i] = rounded(a);
+        out[CHANNELS * i + 1] = rounded(b);
+        out[CHANNELS * i + 2] = rounded(c);
     }
-    for (int c = 0; c < CHANNELS; c++) {
-        int64_t v = sum[c] >> BITS;
-        out[c] = (uint8_t)(v > 255 ? 255 : v);
+}
+
+TDO_CLONES static void add_line(int64_t n, int32_t weight, const uint8_t *restrict in,
+                                int32_t *restrict sum)
+{
+    for (int64_t i = 0; i < n; i++) {
+        sum[i] += weight * in[i];
+    }
+}
+
+TDO_CLONES static void round_line(int64_t n, int32_t *restrict sum, uint8_t *restrict out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const int32_t v = sum[i] >> BITS;
+        out[i] = (uint8_t)(v > 255 ? 255 : v);
+        sum[i] = 1 << (BITS - 1);
+    }
+}
+
+/* Lines of n bytes, the first of them line `first` of the input, through the weights of rows. */
+static void mix_rows(const struct weights *w, int64_t height, int64_t n, int64_t first,
+                     const uint8_t *in, int32_t *sum, uint8_t *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        sum[i] = 1 << (BITS - 1);
+    }
+    for (int64_t y = 0; y < height; y++) {
+        for (int64_t k = 0; k < w->count[y]; k++) {
+            add_line(n, w->weight[y * w->taps + k], in + (w->first[y] - first + k) * n, sum);
+        }
+        round_line(n, sum, out + y * n);
     }
 }
 
@@ -93,36 +134,73 @@ static int64_t cut_at(int64_t scaled, int64_t size)
     return rest % 2 != 0 && half % 2 != 0 ? half + 1 : half;
 }
 
-tdo_err tdo_image_fit(const struct tdo_image *in, int64_t height, int64_t width,
-                      uint8_t *pixels)
+/* What to make of a part of an image: its size, the size that all of it would have, and which pixels
+ * of that are wanted. */
+struct side {
+    int64_t from, scaled, cut, size;
+};
+
+/* `in` is the first pixel of the part, `stride` bytes from line to line. */
+static tdo_err resample(const uint8_t *in, int64_t stride, const struct side *down,
+                        const struct side *across, uint8_t *pixels)
 {
     struct weights columns = {0}, rows = {0};
+    const int64_t height = down->size, line = across->size * CHANNELS;
     uint8_t *narrow = NULL; /* [last-first,width,3] */
-    const bool tall = in->height * width >= in->width * height;
-    const int64_t whole_width = tall ? width : height * in->width / in->height;
-    const int64_t whole_height = tall ? width * in->height / in->width : height;
+    int32_t *sum = NULL;    /* [width,3] */
     tdo_err err = TDO_OK;
-    TDO_GOTO(weights_new(in->width, whole_width, cut_at(whole_width, width), width, &columns));
-    TDO_GOTO(
-        weights_new(in->height, whole_height, cut_at(whole_height, height), height, &rows));
+    TDO_GOTO(weights_new(across->from, across->scaled, across->cut, across->size, &columns));
+    TDO_GOTO(weights_new(down->from, down->scaled, down->cut, height, &rows));
     const int64_t first = rows.first[0], last = rows.first[height - 1] + rows.count[height - 1];
-    TDO_GOTO(tdo_memory_new((last - first) * width * CHANNELS, &narrow));
+    TDO_GOTO(tdo_memory_new((last - first) * line, &narrow));
+    TDO_GOTO(tdo_memory_new(line, &sum));
     for (int64_t y = first; y < last; y++) {
-        for (int64_t x = 0; x < width; x++) {
-            mix(&columns, x, in->pixels + y * in->width * CHANNELS, CHANNELS,
-                narrow + ((y - first) * width + x) * CHANNELS);
-        }
+        mix_line(&columns, in + y * stride, across->size, narrow + (y - first) * line);
     }
-    for (int64_t y = 0; y < height; y++) {
-        rows.first[y] -= first; /* narrow starts there */
-        for (int64_t x = 0; x < width; x++) {
-            mix(&rows, y, narrow + x * CHANNELS, width * CHANNELS,
-                pixels + (y * width + x) * CHANNELS);
-        }
-    }
+    mix_rows(&rows, height, line, first, narrow, sum, pixels);
 done:
     weights_free(&columns);
     weights_free(&rows);
     tdo_memory_free(&narrow);
+    tdo_memory_free(&sum);
     return err;
+}
+
+tdo_err tdo_image_view(const struct tdo_image *in, int64_t short_side, int64_t height,
+                       int64_t width, uint8_t *pixels)
+{
+    const bool tall = in->height >= in->width;
+    const int64_t longer =
+        tall ? short_side * in->height / in->width : short_side * in->width / in->height;
+    const int64_t whole_height = tall ? longer : short_side;
+    const int64_t whole_width = tall ? short_side : longer;
+    const struct side down = {in->height, whole_height, cut_at(whole_height, height), height};
+    const struct side across = {in->width, whole_width, cut_at(whole_width, width), width};
+    return resample(in->pixels, in->width * CHANNELS, &down, &across, pixels);
+}
+
+int64_t tdo_image_short_side(int64_t size)
+{
+    return size * 8 / 7;
+}
+
+tdo_err tdo_image_cut(const struct tdo_image *in, const struct tdo_image_box *box,
+                      int64_t height, int64_t width, uint8_t *pixels)
+{
+    const struct side down = {box->height, height, 0, height};
+    const struct side across = {box->width, width, 0, width};
+    const int64_t stride = in->width * CHANNELS;
+    return resample(in->pixels + box->top * stride + box->left * CHANNELS, stride, &down,
+                    &across, pixels);
+}
+
+tdo_err tdo_image_fit(const struct tdo_image *in, int64_t height, int64_t width,
+                      uint8_t *pixels)
+{
+    const bool tall = in->height * width >= in->width * height;
+    const int64_t whole_width = tall ? width : height * in->width / in->height;
+    const int64_t whole_height = tall ? width * in->height / in->width : height;
+    const struct side down = {in->height, whole_height, cut_at(whole_height, height), height};
+    const struct side across = {in->width, whole_width, cut_at(whole_width, width), width};
+    return resample(in->pixels, in->width * CHANNELS, &down, &across, pixels);
 }

@@ -59,7 +59,7 @@ static void from_inks(const uint8_t *inks, int64_t width, bool inverted, uint8_t
     }
 }
 
-static tdo_err decode(struct decoder *d, const uint8_t *data, int64_t bytes,
+static tdo_err decode(struct decoder *d, const uint8_t *data, int64_t bytes, int shrink,
                       struct tdo_image *out)
 {
     struct jpeg_decompress_struct *j = &d->jpeg;
@@ -69,7 +69,10 @@ static tdo_err decode(struct decoder *d, const uint8_t *data, int64_t bytes,
     jpeg_create_decompress(j);
     jpeg_mem_src(j, data, (unsigned long)bytes);
     jpeg_read_header(j, TRUE);
-    TDO_TRY(tdo_image_new(d->path, j->image_width, j->image_height, out));
+    j->scale_num = (unsigned)(8 / shrink);
+    j->scale_denom = 8;
+    jpeg_calc_output_dimensions(j);
+    TDO_TRY(tdo_image_new(d->path, j->output_width, j->output_height, out));
     if (j->jpeg_color_space == JCS_CMYK || j->jpeg_color_space == JCS_YCCK) {
         j->out_color_space = JCS_CMYK;
         TDO_TRY(tdo_memory_new(4 * out->width, &d->inks));
@@ -89,18 +92,54 @@ static tdo_err decode(struct decoder *d, const uint8_t *data, int64_t bytes,
     return TDO_OK;
 }
 
-tdo_err tdo_image_jpeg(const char *path, const uint8_t *data, int64_t bytes,
+static tdo_err read_size(struct decoder *d, const uint8_t *data, int64_t bytes, int64_t *height,
+                         int64_t *width)
+{
+    struct jpeg_decompress_struct *j = &d->jpeg;
+    if (setjmp(d->jump)) {
+        return corrupt(d);
+    }
+    jpeg_create_decompress(j);
+    jpeg_mem_src(j, data, (unsigned long)bytes);
+    jpeg_read_header(j, TRUE);
+    *height = j->image_height;
+    *width = j->image_width;
+    return TDO_OK;
+}
+
+static tdo_err decoder_new(const char *path, struct decoder **d)
+{
+    TDO_TRY(tdo_memory_new(1, d));
+    (*d)->path = path;
+    (*d)->jpeg.err = jpeg_std_error(&(*d)->errors);
+    (*d)->errors.error_exit = on_error;
+    (*d)->errors.emit_message = on_message;
+    return TDO_OK;
+}
+
+static void decoder_free(struct decoder **d)
+{
+    jpeg_destroy_decompress(&(*d)->jpeg);
+    tdo_memory_free(&(*d)->inks);
+    tdo_memory_free(d);
+}
+
+tdo_err tdo_image_jpeg(const char *path, const uint8_t *data, int64_t bytes, int shrink,
                        struct tdo_image *out)
 {
     struct decoder *d = NULL;
-    TDO_TRY(tdo_memory_new(1, &d));
-    d->path = path;
-    d->jpeg.err = jpeg_std_error(&d->errors);
-    d->errors.error_exit = on_error;
-    d->errors.emit_message = on_message;
-    tdo_err err = decode(d, data, bytes, out);
-    jpeg_destroy_decompress(&d->jpeg);
-    tdo_memory_free(&d->inks);
-    tdo_memory_free(&d);
+    TDO_TRY(decoder_new(path, &d));
+    tdo_err err = decode(d, data, bytes, shrink, out);
+    decoder_free(&d);
+    return err;
+}
+
+tdo_err tdo_image_jpeg_size(const char *path, const uint8_t *data, int64_t bytes,
+                            int64_t *height, int64_t *width)
+{
+    struct decoder *d = NULL;
+    TDO_TRY(decoder_new(path, &d));
+    tdo_err err = read_size(d, data, bytes, height, width);
+    decoder_free(&d);
     return err;
 }

@@ -11,11 +11,13 @@
 #include "jobs/report/results.h"
 #include "jobs/report/table.h"
 #include "mpi/comm.h"
+#include "nn/base/config.h"
 
 enum { TDO_REPORT_PLOTS = 16, TDO_REPORT_GRID = 64 };
 
 struct tdo_report {
-    const char *out, *title; /* directory, heading; borrowed */
+    const char *out, *title;  /* directory, heading; borrowed */
+    const tdo_config *config; /* how the images of data are read; borrowed */
     const char *data; /* data set of the contact sheet; NULL: the one that was attacked */
     int columns;      /* of a contact sheet; 0: none */
     int runs;

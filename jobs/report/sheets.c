@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "jobs/images.h"
+#include "jobs/photos.h"
 #include "jobs/report/contact.h"
 #include "jobs/report/report.h"
 #include "nn/base/file.h"
@@ -321,7 +322,7 @@ static tdo_err sheet_of(struct tdo_report *r, tdo_comm *comm, const struct tdo_r
     tdo_comm_broadcast(comm, s->data, sizeof s->data);
     if (s->wanted) {
         TDO_GOTO(tdo_dataset_open(comm, s->stored, &s->of_attacks));
-        TDO_GOTO(tdo_dataset_open(comm, s->data, &s->of_images));
+        TDO_GOTO(tdo_photos_open(comm, r->config, s->data, &s->of_images));
         TDO_GOTO(tdo_comm_agree(comm, root ? make_sheet(r, s) : TDO_OK));
     }
 done:

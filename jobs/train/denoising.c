@@ -173,7 +173,7 @@ static tdo_err add_rows(tdo_denoising *d, int64_t at, int64_t n, struct sum *sum
     for (int64_t i = 0; i < n; i++) {
         d->id[i] = tdo_stack_id(d->stack, at + i);
     }
-    TDO_TRY(from.read(from.self, d->id, n, d->x, d->y));
+    TDO_TRY(from.read(from.self, 0, d->id, n, d->x, d->y));
     fill(d, n);
     TDO_TRY(tdo_plan_run(d->plan));
     const float *loss = tdo_plan_output(d->plan, 0);

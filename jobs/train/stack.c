@@ -40,7 +40,9 @@ struct tdo_stack {
     int parts;
     bool pairs, held; /* rows come with their clean partners; positions are of rows held out */
     int64_t pixels, rows;
-    unsigned char *bytes; /* [BLOCK] rows as a file has them */
+    bool photos;
+    struct tdo_photos_reading how; /* with photos */
+    unsigned char *bytes;          /* [BLOCK] rows as a file has them */
     int64_t at[BLOCK];
 };
 
@@ -153,10 +155,32 @@ static tdo_err read_block(tdo_stack *s, const struct part *p, const int64_t *id,
     return s->pairs ? read_partners(s, p, id, n, x) : TDO_OK;
 }
 
-static tdo_err read_rows(void *self, const int64_t *id, int64_t n, void *x, int32_t *y)
+tdo_err tdo_stack_read_photos(tdo_stack *s, const struct tdo_photos_reading *how)
+{
+    const struct tdo_dataset_info *info = tdo_dataset_info(s->data);
+    if (how->cut.most > 0 && tdo_stack_wide(s)) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "train.area: a defense stacks images behind those of "
+                                        "data.file, of which no random parts are taken");
+    }
+    if (how->cut.most > 0 && (!info->is_u8 || info->channels != 3)) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "train.area: %s does not hold 8-bit RGB images",
+                        tdo_dataset_path(s->data));
+    }
+    s->photos = !tdo_stack_wide(s) && (how->cut.most > 0 || info->encoded);
+    s->how = *how;
+    return TDO_OK;
+}
+
+/* One thread of a prefetch reads, so `how` may be changed. */
+static tdo_err read_rows(void *self, int64_t turn, const int64_t *id, int64_t n, void *x,
+                         int32_t *y)
 {
     tdo_stack *s = self;
     float *to = x;
+    if (s->photos) {
+        s->how.epoch = turn;
+        return tdo_photos_read(s->data, TDO_SPLIT_TRAIN, &s->how, id, n, x, y);
+    }
     if (!tdo_stack_wide(s)) {
         return tdo_dataset_read(s->data, TDO_SPLIT_TRAIN, id, n, x, y);
     }

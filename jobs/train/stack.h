@@ -13,6 +13,7 @@
  * Where a denoiser is trained its sets stand in place of the images, and a row is a pair: what the set
  * has, and the image of the data set that it was made of. */
 #include "defenses/defense.h"
+#include "jobs/photos.h"
 #include "mpi/dataset.h"
 #include "mpi/holdout.h"
 
@@ -45,6 +46,11 @@ bool tdo_stack_pairs(const tdo_stack *s);
 
 /* Rows by their ids, for tdo_prefetch_from; one thread at a time. Labels are those of the images. */
 struct tdo_prefetch_source tdo_stack_source(tdo_stack *s);
+
+/* Read 8-bit RGB images as `how` says from now on, the epoch being the turn of a request; of a set of
+ * files, in so many threads. Errors: TDO_ERR_CONFIG for random parts where something is stacked, or of
+ * images that are not 8-bit RGB. */
+TDO_MUST tdo_err tdo_stack_read_photos(tdo_stack *s, const struct tdo_photos_reading *how);
 
 /* What is stacked, by content: settings that a checkpoint must match. */
 void tdo_stack_describe(const tdo_stack *s, tdo_json *to);

@@ -55,6 +55,7 @@ struct tdo_training {
     struct tdo_order order;
     int64_t *id[2]; /* rows of this rank in the present batch and the next, as in the stack */
     int64_t batch, steps, steps_per_epoch, save;
+    double waited; /* seconds of this rank, for rows that were asked for */
 
     /* The state, beside weights and optimiser. */
     int64_t count[TDO_TRAINING_COUNTS];
@@ -75,6 +76,8 @@ TDO_MUST tdo_err tdo_train_input(tdo_comm *comm, const tdo_dataset *d, struct td
 /* ---- train_options.c: local, agree on errors ---- */
 
 struct tdo_trainer_options tdo_train_step_options(const tdo_config *c, bool u8);
+/* train.area, train.aspect, data.threads. */
+TDO_MUST tdo_err tdo_train_read_photos(const tdo_config *c, tdo_stack *s);
 /* Fill order, schedule and step counts of t, whose data set, validation and stack are open. */
 TDO_MUST tdo_err tdo_train_plan_steps(const tdo_config *c, struct tdo_training *t);
 /* Fill watch, metric, reset, reload; make room for kept weights. */

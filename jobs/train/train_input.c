@@ -186,7 +186,12 @@ static tdo_err copy_mean(struct input *p)
 {
     float *image = NULL;
     TDO_TRY(tdo_memory_new(p->pixels, &image));
-    tdo_dataset_mean(p->d, image);
+    if (!tdo_dataset_mean(p->d, image)) {
+        tdo_memory_free(&image);
+        return TDO_FAIL(TDO_ERR_CONFIG,
+                        "model.mean_image: %s has that of another size; data.size = 0 expected",
+                        tdo_dataset_path(p->d));
+    }
     for (int64_t i = 0; i < p->pixels; i++) {
         p->mean[channels_first(p->spec, i)] = image[i];
     }

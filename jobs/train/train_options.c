@@ -1,6 +1,11 @@
 /* train.* of a config. See train.h. */
 #include "jobs/train/train.h"
 
+enum {
+    SHUFFLE_BLOCK = 256,
+    SHUFFLE_WINDOW = 64
+}; /* rows, blocks: 16384 rows in memory suffice */
+
 struct tdo_trainer_options tdo_train_step_options(const tdo_config *c, bool u8)
 {
     return (struct tdo_trainer_options){
@@ -13,6 +18,7 @@ struct tdo_trainer_options tdo_train_step_options(const tdo_config *c, bool u8)
                   .beta1 = tdo_config_real(c, "train.beta1"),
                   .beta2 = tdo_config_real(c, "train.beta2"),
                   .epsilon = tdo_config_real(c, "train.epsilon"),
+                  .trust = tdo_config_real(c, "train.trust"),
                   .weight_decay = tdo_config_real(c, "train.weight_decay"),
                   .decay_kernels = tdo_config_choice(c, "train.decay") == 1,
                   .fixed_norms = tdo_config_choice(c, "train.norm") == 1,
@@ -25,11 +31,40 @@ struct tdo_trainer_options tdo_train_step_options(const tdo_config *c, bool u8)
                     .seed = (uint32_t)tdo_config_int(c, "run.seed")}};
 }
 
+tdo_err tdo_train_read_photos(const tdo_config *c, tdo_stack *s)
+{
+    double area[2] = {0, 0};
+    const int given = tdo_config_reals(c, "train.area", area, 2);
+    struct tdo_photos_reading how = {.cut = {.aspect = tdo_config_real(c, "train.aspect"),
+                                             .seed = (uint32_t)tdo_config_int(c, "run.seed")},
+                                     .threads = (int)tdo_config_int(c, "data.threads")};
+    if (given != 0 && (given != 2 || area[0] > area[1])) {
+        return TDO_FAIL(TDO_ERR_CONFIG, "train.area: two numbers expected, the least and the "
+                                        "most of an image's area, as in (0.08, 1)");
+    }
+    how.cut.least = area[0];
+    how.cut.most = area[1];
+    return tdo_stack_read_photos(s, &how);
+}
+
+/* data.shuffle = blocks is train.block and train.window where they say nothing. */
+static void plan_order(const tdo_config *c, struct tdo_order *o)
+{
+    o->block = tdo_config_int(c, "train.block");
+    o->window = tdo_config_int(c, "train.window");
+    if (tdo_config_choice(c, "data.shuffle") == 1 && o->block == 0) {
+        o->block = o->rows < SHUFFLE_BLOCK ? o->rows : SHUFFLE_BLOCK;
+        o->window = o->window > 0 ? o->window : SHUFFLE_WINDOW;
+    }
+}
+
 static tdo_err plan_schedule(const tdo_config *c, struct tdo_schedule *s)
 {
+    const double batch = (double)tdo_config_int(c, "train.batch");
+    const double scale = (double)tdo_config_int(c, "train.lr_batch");
     *s = (struct tdo_schedule){
         .kind = (enum tdo_schedule_kind)tdo_config_choice(c, "train.schedule"),
-        .rate = tdo_config_real(c, "train.lr"),
+        .rate = tdo_config_real(c, "train.lr") * (scale > 0 ? batch / scale : 1),
         .factor = tdo_config_real(c, "train.factor"),
         .floor = tdo_config_real(c, "train.floor"),
         .warmup = tdo_config_real(c, "train.warmup"),
@@ -65,9 +100,8 @@ tdo_err tdo_train_plan_steps(const tdo_config *c, struct tdo_training *t)
     }
     t->batch = tdo_config_int(c, "train.batch");
     t->order = (struct tdo_order){.seed = (uint32_t)tdo_config_int(c, "run.seed"),
-                                  .rows = tdo_stack_rows(t->stack),
-                                  .block = tdo_config_int(c, "train.block"),
-                                  .window = tdo_config_int(c, "train.window")};
+                                  .rows = tdo_stack_rows(t->stack)};
+    plan_order(c, &t->order);
     TDO_TRY(tdo_shard_check(&t->order));
     TDO_TRY(plan_schedule(c, &t->schedule));
     t->save = tdo_config_int(c, "train.save");

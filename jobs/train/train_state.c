@@ -180,12 +180,15 @@ static void drop_paths(const struct tdo_stored *s, tdo_json *all)
 static tdo_err settings(const tdo_config *c, const struct tdo_training *t, tdo_json **out)
 {
     static const char *const places[] = {"epochs", "steps", "save", "val_file"};
-    tdo_json *run = NULL, *train = NULL, *model = NULL;
+    static const char *const data_places[] = {"file", "threads", "size", "resize"};
+    tdo_json *run = NULL, *train = NULL, *model = NULL, *data = NULL;
     tdo_err err = TDO_OK;
     TDO_TRY(tdo_config_json(c, TDO_JOB_train, out));
-    tdo_json_remove(*out, "data");
     if (tdo_json_get(*out, "run", &run) && tdo_json_get(*out, "train", &train) &&
-        tdo_json_get(*out, "model", &model)) {
+        tdo_json_get(*out, "model", &model) && tdo_json_get(*out, "data", &data)) {
+        for (size_t i = 0; i < sizeof data_places / sizeof *data_places; i++) {
+            tdo_json_remove(data, data_places[i]); /* sizes are in the hash of the set */
+        }
         tdo_json_remove(run, "dir");
         tdo_json_remove(run, "until");
         tdo_json_remove(run, "margin");
@@ -203,6 +206,7 @@ static tdo_err settings(const tdo_config *c, const struct tdo_training *t, tdo_j
     tdo_json_free(&run);
     tdo_json_free(&train);
     tdo_json_free(&model);
+    tdo_json_free(&data);
     return err;
 }
 

@@ -1,6 +1,7 @@
 /* Validation during training. See validation.h. */
 #include "jobs/train/validation.h"
 
+#include "jobs/photos.h"
 #include "nn/base/memory.h"
 
 enum { BATCH = 64 };
@@ -87,7 +88,7 @@ tdo_err tdo_validation_open(tdo_comm *comm, const tdo_config *c, const tdo_datas
         return TDO_OK;
     }
     if (file[0]) {
-        TDO_TRY(tdo_dataset_open(comm, file, &v->other));
+        TDO_TRY(tdo_photos_open(comm, c, file, &v->other));
         err = choose_split(c, v);
     } else if (v->holdout.held == 0 && tdo_dataset_info(data)->rows[TDO_SPLIT_VAL] > 0) {
         v->images = tdo_images_split(data, TDO_SPLIT_VAL);

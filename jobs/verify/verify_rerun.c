@@ -14,6 +14,7 @@
 #include "defenses/certifier.h"
 #include "defenses/sequential.h"
 #include "jobs/inference.h"
+#include "jobs/photos.h"
 #include "jobs/verify/verify.h"
 #include "nn/base/log.h"
 #include "nn/kernels/blas.h"
@@ -414,7 +415,8 @@ tdo_err tdo_verify_rerun(struct tdo_verify *v, const struct tdo_certificates *c,
     }
     *r = (struct rerunning){
         .v = v, .c = c, .o = o, .batch = tdo_config_int(o->config, "certify.batch")};
-    TDO_GOTO(tdo_dataset_open(v->comm, tdo_config_text(o->config, "data.file"), &r->data));
+    TDO_GOTO(
+        tdo_photos_open(v->comm, o->config, tdo_config_text(o->config, "data.file"), &r->data));
     TDO_GOTO(tdo_comm_agree(v->comm, prepare(r)));
     TDO_GOTO(run_places(r));
     err = tdo_comm_agree(v->comm, judge(r));

@@ -38,7 +38,7 @@ static void read_rows(const tdo_dataset *d)
         tdo_memory_free(&x);
         return;
     }
-    tdo_dataset_mean(d, mean);
+    (void)tdo_dataset_mean(d, mean);
     for (int s = 0; s < TDO_SPLITS; s++) {
         int32_t y[2];
         const int64_t rows[2] = {info->rows[s] - 1, 0};

@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct tdo_image image;
     memset(&image, 0, sizeof image);
     if (size > 0 && data[0] == 0xff) {
-        check(tdo_image_jpeg("input", data, (int64_t)size, &image), &image);
+        check(tdo_image_jpeg("input", data, (int64_t)size, 1, &image), &image);
     } else {
         check(tdo_image_png("input", data, (int64_t)size, &image), &image);
     }

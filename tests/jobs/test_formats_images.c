@@ -586,7 +586,7 @@ static void test_jpeg(void)
         int side = 37, channels = k / 2 == 0 ? 1 : k / 2 == 1 ? 3 : 4, worst = 0;
         struct tdo_image image = {0};
         encode_jpeg(side, channels, k % 2, &file);
-        ASSERT_OK_FATAL(tdo_image_jpeg("a.jpg", file.data, file.size, &image));
+        ASSERT_OK_FATAL(tdo_image_jpeg("a.jpg", file.data, file.size, 1, &image));
         CU_ASSERT_TRUE_FATAL(image.width == side && image.height == side);
         for (int i = 0; i < 3 * side * side; i++) {
             int want = shade(i / 3, side, channels == 1 ? 0 : i % 3);
@@ -608,12 +608,12 @@ static void test_jpeg_spoilt(void)
         encode_jpeg(16, 3, progressive, &file);
         for (int64_t i = 0; i < file.size; i++) {
             struct tdo_image image = {0};
-            CU_ASSERT_EQUAL(tdo_image_jpeg("a.jpg", file.data, i, &image), TDO_ERR_FORMAT);
+            CU_ASSERT_EQUAL(tdo_image_jpeg("a.jpg", file.data, i, 1, &image), TDO_ERR_FORMAT);
             says(WORDS("a.jpg", "JPEG"));
             tdo_image_free(&image);
             bad = file;
             bad.data[i] ^= (uint8_t)(1 << i % 8);
-            if (tdo_image_jpeg("a.jpg", bad.data, bad.size, &image) != TDO_OK) {
+            if (tdo_image_jpeg("a.jpg", bad.data, bad.size, 1, &image) != TDO_OK) {
                 says(WORDS("a.jpg"));
                 refused++;
             }

@@ -141,7 +141,7 @@ static void read_wide(const struct opened *o, const int64_t *id, int64_t n, floa
 {
     const struct tdo_prefetch_source from = tdo_stack_source(o->stack);
     CU_ASSERT_EQUAL(from.row_bytes, P * (int64_t)sizeof(float));
-    ASSERT_OK(from.read(from.self, id, n, x, y));
+    ASSERT_OK(from.read(from.self, 0, id, n, x, y));
 }
 
 /* How often each image is trained on, and each id at most once; returns the rows. */
@@ -190,7 +190,7 @@ static void nothing_stacked_is_the_data_set(void)
     }
     const struct tdo_prefetch_source from = tdo_stack_source(o.stack);
     CU_ASSERT_EQUAL_FATAL(from.row_bytes, P);
-    ASSERT_OK(from.read(from.self, id, 2, x, y));
+    ASSERT_OK(from.read(from.self, 0, id, 2, x, y));
     for (int i = 0; i < 2 * P; i++) {
         CU_ASSERT_EQUAL(x[i], level(id[i / P], i % P));
     }
@@ -361,7 +361,7 @@ static void check_pair(const struct opened *o, int64_t id)
     const int64_t image = id % ROWS, at = id - ROWS; /* of both sets one behind the other */
     float x[2 * P];
     int32_t y = -1;
-    ASSERT_OK(from.read(from.self, &id, 1, x, &y));
+    ASSERT_OK(from.read(from.self, 0, &id, 1, x, &y));
     CU_ASSERT_EQUAL(tdo_stack_image(o->stack, id), image);
     CU_ASSERT_EQUAL(y, class_of(image));
     for (int i = 0; i < P; i++) {
@@ -409,9 +409,9 @@ static void pairs_are_the_same_however_they_are_read(void)
     for (int64_t i = 0; i < N; i++) {
         id[i] = ROWS + (i < 80 ? i : i * 77 % (3 * ROWS));
     }
-    ASSERT_OK(from.read(from.self, id, N, x, y));
+    ASSERT_OK(from.read(from.self, 0, id, N, x, y));
     for (int64_t i = 0; i < N; i++) {
-        ASSERT_OK(from.read(from.self, id + i, 1, one, &label));
+        ASSERT_OK(from.read(from.self, 0, id + i, 1, one, &label));
         CU_ASSERT_EQUAL(memcmp(one, x + i * 2 * P, sizeof one), 0);
         CU_ASSERT_EQUAL(label, y[i]);
     }

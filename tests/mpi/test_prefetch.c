@@ -141,6 +141,37 @@ static void errors_of_the_thread_arrive(void)
     close_data(&d);
 }
 
+/* A source that answers with the turn. */
+static tdo_err read_turn(void *self, int64_t turn, const int64_t *rows, int64_t n, void *x,
+                         int32_t *y)
+{
+    (void)self;
+    for (int64_t i = 0; i < n; i++) {
+        ((uint8_t *)x)[i] = (uint8_t)turn;
+        y[i] = (int32_t)rows[i];
+    }
+    return TDO_OK;
+}
+
+static void turns_come_with_their_rows(void)
+{
+    const struct tdo_prefetch_source from = {
+        .name = "turns", .row_bytes = 1, .read = read_turn};
+    const int64_t rows[] = {8, 9};
+    const void *x;
+    const int32_t *y;
+    tdo_prefetch *p = NULL;
+    ASSERT_OK_FATAL(tdo_prefetch_from(&from, 2, &p));
+    ASSERT_OK(tdo_prefetch_request(p, rows, 2));
+    for (int k = 0; k < 20; k++) {
+        tdo_prefetch_turn(p, 3 * (k + 1)); /* while rows of the turn before are read */
+        ASSERT_OK_FATAL(tdo_prefetch_wait(p, &x, &y));
+        CU_ASSERT(*(const uint8_t *)x == 3 * k && y[0] == 8);
+        ASSERT_OK(tdo_prefetch_request(p, rows, 1));
+    }
+    tdo_prefetch_free(&p);
+}
+
 static void memory_failures_are_errors(void)
 {
     tdo_dataset *d = open_data();
@@ -157,6 +188,7 @@ static void memory_failures_are_errors(void)
 CU_TestInfo suite_tests[] = {
     {"batches come in the order asked and stay while the next is read", batches_come_in_order},
     {"two batches are the limit, whether asked for or held", two_are_the_limit},
+    {"a turn comes with the rows that were asked for in it", turns_come_with_their_rows},
     {"an error of the reading thread is seen by the caller", errors_of_the_thread_arrive},
     {"running out of memory is an error", memory_failures_are_errors},
     CU_TEST_INFO_NULL};

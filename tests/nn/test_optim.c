@@ -157,6 +157,45 @@ static void elements_do_not_mix(void)
     }
 }
 
+/* LARS: a matrix (3, 4) and a bias 1; momentum 0.9, decay 0.01, trust 0.02, rate 0.5; gradients (1, -2),
+ * 0.5, then (0.5, 0.25), -1. By hand, step 1: |w| = 5, |g| = sqrt(5), r = 0.1 / (sqrt(5) + 0.05) =
+ * 0.0437433; w = w - 0.5 r (1.03, -1.96) = (2.9774722, 4.0428684). The bias has r = 1:
+ * 1 - 0.5 (0.5 + 0.01) = 0.745. */
+static void lars(void)
+{
+    const struct tdo_optim_options options = {
+        .kind = TDO_OPTIM_LARS, .momentum = 0.9, .weight_decay = 0.01, .trust = 0.02};
+    float w[3] = {3, 4, 1};
+    tdo_optim *o = NULL;
+    tdo_params *p = one_entry("kernel", TDO_SHAPE(1, 2), false, NULL);
+    p = one_entry("bias", TDO_SHAPE(1), false, p);
+    ASSERT_OK_FATAL(tdo_optim_new(&options, p, &o));
+    tdo_optim_step(o, 0.5, w, (float[]){1, -2, .5F});
+    CU_ASSERT_TRUE(near(w[0], 2.977472236) && near(w[1], 4.042868367) && near(w[2], 0.745));
+    tdo_optim_step(o, 0.5, w, (float[]){.5F, .25F, -1});
+    CU_ASSERT_TRUE(near(w[0], 2.913535631) && near(w[1], 4.057514088) && near(w[2], 1.011775));
+    tdo_optim_free(&o);
+    tdo_params_free(&p);
+}
+
+/* The length of a step of LARS is trust |w|, whatever the gradient's scale: two matrices side by side
+ * do not share a rate. */
+static void lars_scale(void)
+{
+    const struct tdo_optim_options options = {.kind = TDO_OPTIM_LARS, .trust = 0.01};
+    float w[6] = {3, 4, 0, 0, 6, 8};
+    tdo_optim *o = NULL;
+    tdo_params *p = one_entry("a", TDO_SHAPE(1, 2), false, NULL);
+    p = one_entry("zero", TDO_SHAPE(1, 2), false, p);
+    p = one_entry("b", TDO_SHAPE(1, 2), false, p);
+    ASSERT_OK_FATAL(tdo_optim_new(&options, p, &o));
+    tdo_optim_step(o, 1, w, (float[]){1000, 0, .5F, 0, 0, 1e-4F});
+    CU_ASSERT_TRUE(near(w[0], 3 - 0.05) && near(w[1], 4));
+    CU_ASSERT_TRUE(near(w[2], -0.5) && near(w[4], 6) && near(w[5], 8 - 0.1));
+    tdo_optim_free(&o);
+    tdo_params_free(&p);
+}
+
 CU_TestInfo suite_tests[] = {
     {"two steps of SGD come out as by hand, and a reset forgets them", two_steps_by_hand},
     {"Nesterov's momentum is PyTorch's", nesterov},
@@ -164,5 +203,7 @@ CU_TestInfo suite_tests[] = {
     {"Adam is PyTorch's", adam},
     {"weight decay is switched by kind and by parameter", decay_by_parameter},
     {"elements do not mix, and none beyond n is touched", elements_do_not_mix},
+    {"LARS takes the steps of its definition", lars},
+    {"LARS gives each layer a step in proportion to its weights", lars_scale},
     CU_TEST_INFO_NULL,
 };

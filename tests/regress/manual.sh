@@ -73,7 +73,7 @@ offers 'testudo zz' ''
 offers 'testudo list m' models
 offers 'testudo help b' bench bash
 offers 'testudo train train.opt' train.optimizer=
-offers 'testudo train train.optimizer=' sgd adam
+offers 'testudo train train.optimizer=' sgd adam lars
 offers 'testudo train train.nest' train.nesterov=
 offers 'testudo train train.nesterov=t' true
 offers 'testudo train train.lr=' 0.05
@@ -82,7 +82,7 @@ offers 'testudo certify certify.noise=r' rounded real
 offers 'testudo certify train.l' ''
 offers 'testudo certify r' run.cfg run.dir= run.margin= run.seed= run.threads= run.until=
 offers 'testudo certify run.cfg data.file=da' data
-offers 'testudo certify run.cfg da' data.file= data.split= data/
+offers 'testudo certify run.cfg da' data.file= data.resize= data.size= data.split= data/
 offers 'testudo certify run.cfg data.file=data/' data/a.h5
 offers 'testudo train defense=ga' gaussian
 offers 'testudo train defense.1.si' defense.1.sigma= defense.1.sigma_init= defense.1.sigma_inner=

@@ -214,6 +214,7 @@ static tdo_err certify(struct tdo_job_context *x)
         c->o.sigma, c->o.alpha, c->sampling.law == TDO_NOISE_ROUNDED ? "rounded" : "real",
         c->o.slack, tdo_comm_size(x->comm));
     TDO_GOTO(c->sequential ? vote_and_look(c) : vote_and_decide(c));
+    tdo_run_note(&c->run, "samples_per_second_ideal", tdo_sampler_ideal(c->sampler));
     if (c->sampling.profile && tdo_comm_rank(x->comm) == 0) {
         tdo_sampler_print(c->sampler, stdout);
     }

@@ -2,7 +2,8 @@
 # kill -9 of every rank at a random time, in training and in certification, at a fixed number of draws and
 # by looks; started again on another number of ranks, the job ends with the same bytes as if nothing had
 # happened.
-#   TESTUDO_KILLS=20: how many kills in each (3; 1 when brief); TESTUDO_MODEL: of which network (zcnn)
+#   TESTUDO_KILLS=20: how many kills in each (3; 1 when brief); TESTUDO_MODEL: of which network (zcnn);
+#   TESTUDO_DISTURB: in which of "train certify looks"
 source "$(dirname "$0")/lib.sh"
 
 kills=${TESTUDO_KILLS:-3}
@@ -38,6 +39,7 @@ start_and_kill() {
 disturb() {
     local title=$1 file=$2 i delay early=0
     shift 2
+    [[ " ${TESTUDO_DISTURB:-$title} " == *" $title "* ]] || return
     for ((i = 1; i <= kills; i++)); do
         delay=$(awk -v r="$RANDOM" -v t="$took" 'BEGIN { print 0.2 + (t - 0.2) * r / 32768 }')
         rm -rf "run$i"

@@ -299,6 +299,34 @@ struct tdo_sequential_step tdo_sequential_look(const tdo_sequential *q, int look
 
 /* ---- bounds ------------------------------------------------------------------------------ */
 
+/* About where the sequence ends: bisection in plain arithmetic. */
+static double guess_kt_bound(int64_t k, int64_t n, double alpha)
+{
+    const long double kk = (long double)k, rest = (long double)(n - k);
+    const long double level = lgammal(kk + 0.5L) + lgammal(rest + 0.5L) -
+                              lgammal(kk + rest + 1.0L) - logl(acosl(-1.0L)) +
+                              logl((long double)alpha);
+    long double low = 0.0L, high = kk / (kk + rest);
+    for (int i = 0; i < 70; i++) {
+        const long double p = 0.5L * (low + high);
+        const bool out = p > 0.0L && kk * logl(p) + rest * log1pl(-p) <= level;
+        low = out ? p : low;
+        high = out ? high : p;
+    }
+    return (double)low;
+}
+
+/* Ask at p, which lies inside or not. */
+static tdo_err narrow(int64_t k, int64_t n, double alpha, double p, double ends[2])
+{
+    bool out = false;
+    if (p > ends[0] && p < ends[1]) {
+        TDO_TRY(tdo_exact_kt_excludes(k, n, p, alpha, &out));
+        ends[out ? 0 : 1] = p;
+    }
+    return TDO_OK;
+}
+
 tdo_err tdo_sequential_kt_bound(int64_t k, int64_t n, double alpha, double *p)
 {
     bool out = false;
@@ -307,20 +335,18 @@ tdo_err tdo_sequential_kt_bound(int64_t k, int64_t n, double alpha, double *p)
     if (k == 0) {
         return TDO_OK;
     }
-    double low = 0.0, high = (double)k / (double)n;
+    const double guess = guess_kt_bound(k, n, alpha);
+    double ends[2] = {0.0, (double)k / (double)n}; /* left out, not left out */
+    TDO_TRY(narrow(k, n, alpha, guess * (1.0 - 0x1p-46), ends));
+    TDO_TRY(narrow(k, n, alpha, guess * (1.0 + 0x1p-46), ends));
     for (;;) {
-        const double middle = low + 0.5 * (high - low);
-        if (middle <= low || middle >= high) {
+        const double middle = ends[0] + 0.5 * (ends[1] - ends[0]);
+        if (middle <= ends[0] || middle >= ends[1]) {
             break;
         }
-        TDO_TRY(tdo_exact_kt_excludes(k, n, middle, alpha, &out));
-        if (out) {
-            low = middle;
-        } else {
-            high = middle;
-        }
+        TDO_TRY(narrow(k, n, alpha, middle, ends));
     }
-    *p = low;
+    *p = ends[0];
     return TDO_OK;
 }
 

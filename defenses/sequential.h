@@ -33,7 +33,7 @@ struct tdo_sequential_report {
     double target;           /* largest certified target, else 0; radius is no smaller */
 };
 
-/* Tabulate the thresholds of a schedule. Takes some seconds at n = 10^6, depends on nothing but
+/* Tabulate the thresholds of a schedule. Takes about a second at n = 10^6, depends on nothing but
  * the schedule. Errors: those of tdo_schedule_check. Owner: caller. */
 TDO_MUST tdo_err tdo_sequential_new(const struct tdo_schedule *s, tdo_sequential **out);
 void tdo_sequential_free(tdo_sequential **q);

@@ -4,7 +4,7 @@
  *
  * All decisions rest on ball arithmetic (nn/base/exact.h); doubles are bisected until two
  * neighbours remain and the safe one is returned. Nothing is interpolated, no quantile function
- * of a library is trusted. A bound takes some 1 to 50 ms at n = 100,000: call it once an image,
+ * of a library is trusted. A bound takes some 1 to 5 ms at n = 100,000: call it once an image,
  * never in a sampling loop.
  *
  * alpha is one-sided unless the name says two-sided. Errors: TDO_ERR_NUMERIC for arguments

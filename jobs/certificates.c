@@ -6,6 +6,8 @@
 
 #include "mpi/archive.h"
 
+#define MOST_DRAWS (INT64_C(1) << 40) /* of an image, and of a block */
+
 /* ---- which field is what in the file ------------------------------------------------------- */
 
 /* Items of an archive, and the pointers in the struct that their data belong to (NULL: the data
@@ -287,16 +289,32 @@ static tdo_err read_schedule(const char *path, const struct tdo_archive *a,
     return TDO_OK;
 }
 
+static bool within(int64_t x, int64_t least, int64_t most)
+{
+    return x >= least && x <= most;
+}
+
+/* Numbers that others are added to, or multiplied with. */
+static tdo_err check_ranges(const char *path, const struct tdo_certificates *c)
+{
+    const int64_t side = 65536;
+    if (!within(c->block, 1, MOST_DRAWS) || !within(c->n0, 0, MOST_DRAWS) || c->classes < 1 ||
+        !within(c->skip, 1, INT32_MAX) || c->images > INT32_MAX) {
+        return TDO_FAIL(TDO_ERR_FORMAT, "%s: block, n0, classes or skip is out of range", path);
+    }
+    if (!within(c->height, 1, side) || !within(c->width, 1, side) ||
+        !within(c->channels, 1, side)) {
+        return TDO_FAIL(TDO_ERR_FORMAT, "%s: height, width or channels is out of range", path);
+    }
+    return TDO_OK;
+}
+
 /* Blocks are as many as the draws say, entries as many as the blocks say. */
 static tdo_err check_blocks(const char *path, const struct tdo_certificates *c)
 {
-    const int64_t most = INT64_C(1) << 40;
     int64_t blocks = 0, entries = 0;
-    if (c->block < 1 || c->n0 < 0 || c->n0 > most || c->classes < 1 || c->skip < 1) {
-        return TDO_FAIL(TDO_ERR_FORMAT, "%s: block, n0, classes or skip is out of range", path);
-    }
     for (int64_t i = 0; i < c->images; i++) {
-        if (c->n[i] < 0 || c->n[i] > most) {
+        if (c->n[i] < 0 || c->n[i] > MOST_DRAWS) {
             return TDO_FAIL(TDO_ERR_FORMAT, "%s: image %lld has %lld draws", path,
                             (long long)c->idx[i], (long long)c->n[i]);
         }
@@ -334,6 +352,7 @@ static tdo_err read_bound(const char *path, struct binding *b, struct tdo_certif
     memcpy(found->why, f.why, sizeof found->why);
     TDO_TRY(check_rows(path, &b->a, c));
     TDO_TRY(read_schedule(path, &b->a, c));
+    TDO_TRY(check_ranges(path, c));
     return check_blocks(path, c);
 }
 

@@ -20,58 +20,22 @@
 
 struct certifying {
     struct tdo_run run;
-    const struct tdo_certifier *certifier;
-    struct tdo_certify_options o;
-    struct tdo_sampler_options sampling;
+    struct tdo_certify_setting s;
     tdo_dataset *data;
-    struct tdo_images images;
     struct tdo_network net;
-    tdo_rounded *table;
     tdo_sampler *sampler;
     struct tdo_certificate *certificate; /* [images], on every rank */
-    bool sequential;
-    struct tdo_schedule schedule;
 };
 
 /* ---- set-up ----------------------------------------------------------------------------------- */
-
-static tdo_err choose_noise(struct tdo_job_context *x, struct certifying *c)
-{
-    TDO_TRY(tdo_sampler_noise(&c->images, x->config, "certify.noise", &c->sampling, &c->table));
-    c->o.slack = c->table ? tdo_rounded_slack(c->table, tdo_images_pixels(&c->images)) : 0;
-    return TDO_OK;
-}
-
-/* Looks, unless the number of draws is fixed. */
-static tdo_err choose_looks(struct tdo_job_context *x, struct certifying *c)
-{
-    c->sequential = tdo_config_choice(x->config, "certify.mode") != TDO_SCHEDULE_FIXED;
-    TDO_TRY(tdo_certify_looks_schedule(x->config, &c->o, &c->schedule));
-    if (c->sequential) {
-        c->sampling.looks = c->schedule.looks;
-        c->sampling.look = c->schedule.look;
-        c->sampling.block = TDO_SCHEDULE_FIRST;
-    }
-    return TDO_OK;
-}
-
-static tdo_err choose_images(struct tdo_job_context *x, struct certifying *c)
-{
-    const tdo_config *k = x->config;
-    c->images = tdo_images_split(c->data, (enum tdo_split)tdo_config_choice(k, "data.split"));
-    return tdo_images_take(&c->images, tdo_config_int(k, "certify.skip"),
-                           tdo_config_int(k, "certify.max"));
-}
 
 /* What depends on data set and network; local. */
 static tdo_err prepare(struct tdo_job_context *x, struct certifying *c)
 {
     TDO_TRY(tdo_run_network(&c->run, x->config, tdo_dataset_info(c->data), &c->net));
-    TDO_TRY(tdo_network_smooth(&c->net, "certify.sigma", c->o.sigma));
-    TDO_TRY(choose_images(x, c));
-    TDO_TRY(choose_noise(x, c));
-    TDO_TRY(choose_looks(x, c));
-    return tdo_memory_new(c->images.count, &c->certificate);
+    TDO_TRY(tdo_network_smooth(&c->net, "certify.sigma", c->s.o.sigma));
+    TDO_TRY(tdo_certify_options_open(x->config, c->data, &c->s));
+    return tdo_memory_new(c->s.images.count, &c->certificate);
 }
 
 /* Votes are looked at by the schedule they were drawn for. */
@@ -79,7 +43,7 @@ static tdo_err add_schedule(const struct certifying *c, char *text, size_t size)
 {
     uint64_t hash = 0;
     const size_t length = strlen(text);
-    TDO_TRY(tdo_certify_looks_hash(&c->schedule, &hash));
+    TDO_TRY(tdo_certify_looks_hash(&c->s.schedule, &hash));
     snprintf(text + length, size - length, " schedule=%llx", (unsigned long long)hash);
     return TDO_OK;
 }
@@ -94,29 +58,28 @@ static tdo_err make_context(struct certifying *c)
     snprintf(text, sizeof text,
              "certify noise=%d sigma=%.17g seed=%u split=%d skip=%lld n0=%lld n=%lld hash=%d "
              "network=%llx data=%llx isa=%s precision=%s%s",
-             (int)c->sampling.law, c->o.sigma, (unsigned)c->sampling.seed, (int)c->images.split,
-             (long long)c->images.skip, (long long)c->o.n0, (long long)c->o.n,
-             (int)c->sampling.hash, (unsigned long long)network,
-             (unsigned long long)c->images.hash, c->run.isa, tdo_network_precision(&c->net),
+             (int)c->s.sampling.law, c->s.o.sigma, (unsigned)c->s.sampling.seed,
+             (int)c->s.images.split, (long long)c->s.images.skip, (long long)c->s.o.n0,
+             (long long)c->s.o.n, (int)c->s.sampling.hash, (unsigned long long)network,
+             (unsigned long long)c->s.images.hash, c->run.isa, tdo_network_precision(&c->net),
              c->net.outside ? " outside" : "");
-    c->sampling.dir = c->run.dir;
-    if (c->sequential) {
+    c->s.sampling.dir = c->run.dir;
+    if (c->s.sequential) {
         TDO_TRY(tdo_comm_agree(c->run.comm, add_schedule(c, text, sizeof text)));
     }
-    return tdo_run_context(&c->run, text, &c->sampling.context);
+    return tdo_run_context(&c->run, text, &c->s.sampling.context);
 }
 
 static tdo_err open_all(struct tdo_job_context *x, struct certifying *c)
 {
-    TDO_TRY(tdo_comm_agree(
-        x->comm, tdo_certify_options_read(x->config, &c->o, &c->sampling, &c->certifier)));
+    TDO_TRY(tdo_comm_agree(x->comm, tdo_certify_options_read(x->config, &c->s)));
     TDO_TRY(tdo_run_begin(x, "certify", TDO_JOB_certify, "votes.tsv", &c->run));
     TDO_TRY(
         tdo_photos_open(x->comm, x->config, tdo_config_text(x->config, "data.file"), &c->data));
     TDO_TRY(tdo_comm_agree(x->comm, prepare(x, c)));
     TDO_TRY(make_context(c));
     return tdo_comm_agree(
-        x->comm, tdo_sampler_new(x->comm, &c->net, &c->images, &c->sampling, &c->sampler));
+        x->comm, tdo_sampler_new(x->comm, &c->net, &c->s.images, &c->s.sampling, &c->sampler));
 }
 
 /* ---- deciding ----------------------------------------------------------------------------------- */
@@ -129,15 +92,15 @@ static tdo_err decide(struct certifying *c)
     const int64_t words = (int64_t)(sizeof *c->certificate / sizeof(uint64_t));
     uint64_t *counts = NULL;
     tdo_err err = tdo_sampler_share(c->sampler, &counts);
-    for (int64_t i = tdo_comm_rank(c->run.comm); err == TDO_OK && i < c->images.count;
+    for (int64_t i = tdo_comm_rank(c->run.comm); err == TDO_OK && i < c->s.images.count;
          i += size) {
         const uint64_t *select = counts + 2 * i * K;
-        err = c->certifier->decide(&c->o, select, select + K, K, &c->certificate[i]);
+        err = c->s.certifier->decide(&c->s.o, select, select + K, K, &c->certificate[i]);
     }
     err = tdo_comm_agree(c->run.comm, err);
     if (err == TDO_OK) {
         tdo_comm_sum_u64(c->run.comm, (uint64_t *)(void *)c->certificate,
-                         c->images.count * words);
+                         c->s.images.count * words);
     }
     tdo_memory_free(&counts);
     return err;
@@ -154,9 +117,9 @@ static tdo_err vote_and_decide(struct certifying *c)
 static tdo_err vote_and_look(struct certifying *c)
 {
     const struct tdo_certify_looks x = {.run = &c->run,
-                                        .schedule = &c->schedule,
+                                        .schedule = &c->s.schedule,
                                         .sampler = c->sampler,
-                                        .images = c->images.count,
+                                        .images = c->s.images.count,
                                         .classes = c->net.spec.classes,
                                         .certificate = c->certificate};
     return tdo_certify_looks_run(&x);
@@ -167,14 +130,14 @@ static tdo_err vote_and_look(struct certifying *c)
 static tdo_err write_results(struct tdo_job_context *x, struct certifying *c)
 {
     const struct tdo_certify_tables tables = {.run = &c->run,
-                                              .images = &c->images,
-                                              .sampling = &c->sampling,
-                                              .options = &c->o,
-                                              .certifier = c->certifier,
+                                              .images = &c->s.images,
+                                              .sampling = &c->s.sampling,
+                                              .options = &c->s.o,
+                                              .certifier = c->s.certifier,
                                               .network = &c->net,
                                               .votes = tdo_sampler_votes(c->sampler),
-                                              .schedule = &c->schedule,
-                                              .sequential = c->sequential,
+                                              .schedule = &c->s.schedule,
+                                              .sequential = c->s.sequential,
                                               .hash =
                                                   tdo_config_bool(x->config, "certify.hash"),
                                               .certificate = c->certificate};
@@ -194,7 +157,7 @@ static void close_all(struct certifying *c)
 {
     tdo_sampler_free(&c->sampler);
     tdo_network_free(&c->net);
-    tdo_rounded_free(&c->table);
+    tdo_certify_options_free(&c->s);
     tdo_dataset_free(&c->data);
     tdo_memory_free(&c->certificate);
     tdo_run_free(&c->run);
@@ -212,11 +175,13 @@ static tdo_err certify(struct tdo_job_context *x)
         TDO_LOG_INFO,
         "certify %s: %lld images, n0 %lld, n %lld, sigma %g, alpha %g one-sided, %s noise "
         "(slack %.1e), on %d ranks",
-        c->net.model->name, (long long)c->images.count, (long long)c->o.n0, (long long)c->o.n,
-        c->o.sigma, c->o.alpha, c->sampling.law == TDO_NOISE_ROUNDED ? "rounded" : "real",
-        c->o.slack, tdo_comm_size(x->comm));
-    TDO_GOTO(c->sequential ? vote_and_look(c) : vote_and_decide(c));
-    if (c->sampling.profile && tdo_comm_rank(x->comm) == 0) {
+        c->net.model->name, (long long)c->s.images.count, (long long)c->s.o.n0,
+        (long long)c->s.o.n, c->s.o.sigma, c->s.o.alpha,
+        c->s.sampling.law == TDO_NOISE_ROUNDED ? "rounded" : "real", c->s.o.slack,
+        tdo_comm_size(x->comm));
+    TDO_GOTO(c->s.sequential ? vote_and_look(c) : vote_and_decide(c));
+    tdo_run_note(&c->run, "samples_per_second_ideal", tdo_sampler_ideal(c->sampler));
+    if (c->s.sampling.profile && tdo_comm_rank(x->comm) == 0) {
         tdo_sampler_print(c->sampler, stdout);
     }
     TDO_GOTO(write_results(x, c));

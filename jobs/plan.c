@@ -22,15 +22,10 @@
 struct planning {
     struct tdo_run run; /* no directory of its own */
     const tdo_config *config;
-    const struct tdo_certifier *certifier;
-    struct tdo_certify_options o;
-    struct tdo_sampler_options sampling;
+    struct tdo_certify_setting s;
     tdo_dataset *data;
-    struct tdo_images images;
     struct tdo_network net;
     bool trained;
-    tdo_rounded *table;
-    struct tdo_schedule schedule;
     double reach;    /* largest radius: all votes for one class */
     int64_t pilots;  /* images of the pilot */
     float *raw;      /* [pilots][pixels] */
@@ -64,20 +59,14 @@ static tdo_err open_network(struct planning *p)
                         "model.name expected",
                         path);
     }
-    return tdo_network_smooth(&p->net, "certify.sigma", p->o.sigma);
+    return tdo_network_smooth(&p->net, "certify.sigma", p->s.o.sigma);
 }
 
 static tdo_err open_images(struct planning *p)
 {
-    const tdo_config *k = p->config;
-    p->images = tdo_images_split(p->data, (enum tdo_split)tdo_config_choice(k, "data.split"));
-    TDO_TRY(tdo_images_take(&p->images, tdo_config_int(k, "certify.skip"),
-                            tdo_config_int(k, "certify.max")));
-    TDO_TRY(tdo_sampler_noise(&p->images, k, "certify.noise", &p->sampling, &p->table));
-    p->o.slack = p->table ? tdo_rounded_slack(p->table, tdo_images_pixels(&p->images)) : 0;
-    TDO_TRY(tdo_certify_looks_schedule(k, &p->o, &p->schedule));
-    const int64_t most = tdo_config_int(k, "plan.images");
-    p->pilots = most < p->images.count ? most : p->images.count;
+    const int64_t most = tdo_config_int(p->config, "plan.images");
+    TDO_TRY(tdo_certify_options_open(p->config, p->data, &p->s));
+    p->pilots = most < p->s.images.count ? most : p->s.images.count;
     return TDO_OK;
 }
 
@@ -86,9 +75,9 @@ static tdo_err open_images(struct planning *p)
 /* Draws, all for one class, with which the last look reaches radius r; 0: no number does. */
 static tdo_err draws_for(const struct planning *p, double r, double *n)
 {
-    const struct tdo_schedule *s = &p->schedule;
+    const struct tdo_schedule *s = &p->s.schedule;
     double q = 0;
-    TDO_TRY(tdo_exact_normal_cdf_up(r, p->o.sigma, p->o.slack, &q));
+    TDO_TRY(tdo_exact_normal_cdf_up(r, p->s.o.sigma, p->s.o.slack, &q));
     *n = q < 1 ? ceil(log(s->look[s->looks - 1].alpha) / log(q)) : 0;
     return TDO_OK;
 }
@@ -100,23 +89,23 @@ static tdo_err refuse(const struct planning *p, double wanted)
     if (n < 1) {
         return TDO_FAIL(TDO_ERR_CONFIG,
                         "radius %g: no number of draws certifies it at certify.sigma = %g",
-                        wanted, p->o.sigma);
+                        wanted, p->s.o.sigma);
     }
     return TDO_FAIL(TDO_ERR_CONFIG,
                     "certify.n = %" PRId64 " certifies no radius above %.6f at certify.sigma = "
                     "%g, certify.alpha = %g; for %g the smallest n is about %.0f",
-                    p->o.n, p->reach, p->o.sigma, p->o.alpha, wanted, n);
+                    p->s.o.n, p->reach, p->s.o.sigma, p->s.o.alpha, wanted, n);
 }
 
 static tdo_err check_reach(struct planning *p)
 {
-    const struct tdo_schedule *s = &p->schedule;
+    const struct tdo_schedule *s = &p->s.schedule;
     struct tdo_sequential_report r;
     double wanted = tdo_config_real(p->config, "plan.radius");
     if (wanted <= 0 && s->o.targets > 0) {
         wanted = s->o.target[s->o.targets - 1];
     }
-    TDO_TRY(tdo_sequential_report(s, s->looks - 1, p->o.n, &r));
+    TDO_TRY(tdo_sequential_report(s, s->looks - 1, p->s.o.n, &r));
     p->reach = r.radius;
     if (p->reach < wanted) {
         return refuse(p, wanted);
@@ -126,7 +115,7 @@ static tdo_err check_reach(struct planning *p)
                : TDO_FAIL(TDO_ERR_CONFIG,
                           "certify.n = %" PRId64 " can certify nothing at certify.alpha "
                           "= %g",
-                          p->o.n, p->o.alpha);
+                          p->s.o.n, p->s.o.alpha);
 }
 
 /* ---- the pilot --------------------------------------------------------------------------------- */
@@ -134,22 +123,22 @@ static tdo_err check_reach(struct planning *p)
 /* Image j of the pilot, which are spread over those of the job. */
 static int64_t pilot_row(const struct planning *p, int64_t j)
 {
-    return tdo_images_row(&p->images, j * p->images.count / p->pilots);
+    return tdo_images_row(&p->s.images, j * p->s.images.count / p->pilots);
 }
 
 static tdo_err read_pilots(struct planning *p)
 {
-    const int64_t pixels = tdo_images_pixels(&p->images);
+    const int64_t pixels = tdo_images_pixels(&p->s.images);
     unsigned char *bytes = NULL;
     TDO_TRY(tdo_memory_new(p->pilots * pixels, &p->raw));
     TDO_TRY(tdo_memory_new(p->pilots * p->net.spec.classes, &p->votes));
-    TDO_TRY(tdo_memory_new(tdo_images_row_bytes(&p->images), &bytes));
+    TDO_TRY(tdo_memory_new(tdo_images_row_bytes(&p->s.images), &bytes));
     tdo_err err = TDO_OK;
     for (int64_t j = 0; err == TDO_OK && j < p->pilots; j++) {
         const int64_t row = pilot_row(p, j);
-        err = tdo_images_read(&p->images, &row, 1, bytes, NULL);
+        err = tdo_images_read(&p->s.images, &row, 1, bytes, NULL);
         if (err == TDO_OK) {
-            tdo_images_widen(&p->images, bytes, pixels, p->raw + j * pixels);
+            tdo_images_widen(&p->s.images, bytes, pixels, p->raw + j * pixels);
         }
     }
     tdo_memory_free(&bytes);
@@ -160,7 +149,7 @@ static tdo_err read_pilots(struct planning *p)
 static tdo_err vote(void *context)
 {
     struct planning *p = context;
-    const int64_t pixels = tdo_images_pixels(&p->images), K = p->net.spec.classes;
+    const int64_t pixels = tdo_images_pixels(&p->s.images), K = p->net.spec.classes;
     const int64_t size = tdo_comm_size(p->run.comm), rank = tdo_comm_rank(p->run.comm);
     float *raw = tdo_plan_input(p->f.plan, p->f.raw);
     struct tdo_key *keys = tdo_plan_input(p->f.plan, p->f.keys);
@@ -185,11 +174,11 @@ static tdo_err vote(void *context)
 static tdo_err make_plan(struct planning *p)
 {
     const struct tdo_noise noise = {
-        .law = p->sampling.law,
-        .sigma = p->o.sigma,
-        .stream = {.seed = p->sampling.seed, .purpose = TDO_PURPOSE_ESTIMATE},
-        .table = p->sampling.table};
-    return tdo_inference_new(&p->net, p->sampling.batch, p->images.u8, &noise, &p->f);
+        .law = p->s.sampling.law,
+        .sigma = p->s.o.sigma,
+        .stream = {.seed = p->s.sampling.seed, .purpose = TDO_PURPOSE_ESTIMATE},
+        .table = p->s.sampling.table};
+    return tdo_inference_new(&p->net, p->s.sampling.batch, p->s.images.u8, &noise, &p->f);
 }
 
 static tdo_err run_pilot(struct planning *p)
@@ -211,7 +200,7 @@ static tdo_err run_pilot(struct planning *p)
 /* Draws at which an image stops if its counts are what is expected of them. */
 static int64_t stops_at(const struct planning *p, const tdo_sequential *table, double share)
 {
-    const struct tdo_schedule *s = &p->schedule;
+    const struct tdo_schedule *s = &p->s.schedule;
     for (int look = 0; look < s->looks - 1; look++) {
         const int64_t count = llrint(share * (double)s->look[look].n);
         if (tdo_sequential_look(table, look, count).action != TDO_SEQUENTIAL_GO_ON) {
@@ -227,7 +216,7 @@ static tdo_err expect_draws(struct planning *p)
     const int K = p->net.spec.classes;
     tdo_sequential *table = NULL;
     p->draws = 0;
-    TDO_TRY(tdo_sequential_new(&p->schedule, &table));
+    TDO_TRY(tdo_sequential_new(&p->s.schedule, &table));
     for (int64_t j = 0; j < p->pilots; j++) {
         const uint64_t *votes = p->votes + j * K;
         uint64_t all = 0, most = 0;
@@ -245,10 +234,10 @@ static tdo_err expect_draws(struct planning *p)
 /* Blocks that can be drawn at the same time by different ranks, in the first round. */
 static int64_t parts(const struct planning *p)
 {
-    const bool sequential = p->schedule.looks > 1;
+    const bool sequential = p->s.sequential;
     const int64_t block = sequential ? TDO_SCHEDULE_FIRST : 512;
-    const int64_t first = p->schedule.look[0].n;
-    return p->images.count * ((p->o.n0 + block - 1) / block + (first + block - 1) / block);
+    const int64_t first = p->s.schedule.look[0].n;
+    return p->s.images.count * ((p->s.o.n0 + block - 1) / block + (first + block - 1) / block);
 }
 
 static void print_cost(const struct planning *p, const char *word, double samples)
@@ -272,19 +261,19 @@ static void print_head(const struct planning *p)
 {
     printf("%s, %s, %" PRId64 " images, batch %" PRId64 ", mode %s, test %s: %.1f samples/s a "
            "rank, on %d rank%s\n",
-           p->net.model->name, tdo_network_precision(&p->net), p->images.count,
-           p->sampling.batch, tdo_schedule_mode_name(p->schedule.o.mode),
-           tdo_schedule_test_name(p->schedule.o.test), p->rate, tdo_comm_size(p->run.comm),
+           p->net.model->name, tdo_network_precision(&p->net), p->s.images.count,
+           p->s.sampling.batch, tdo_schedule_mode_name(p->s.schedule.o.mode),
+           tdo_schedule_test_name(p->s.schedule.o.test), p->rate, tdo_comm_size(p->run.comm),
            tdo_comm_size(p->run.comm) == 1 ? "" : "s");
     printf("radius    %.6f at most: %" PRId64 " votes of %" PRId64 ", sigma %g, alpha %g\n",
-           p->reach, p->o.n, p->o.n, p->o.sigma, p->o.alpha);
+           p->reach, p->s.o.n, p->s.o.n, p->s.o.sigma, p->s.o.alpha);
 }
 
 /* Beside what this job holds: tallies of all images on the root, and lists of their blocks. */
 static void print_memory(const struct planning *p, double peak)
 {
-    const double m = (double)p->images.count, K = p->net.spec.classes;
-    const double block = p->schedule.looks > 1 ? TDO_SCHEDULE_FIRST : 512;
+    const double m = (double)p->s.images.count, K = p->net.spec.classes;
+    const double block = p->s.sequential ? TDO_SCHEDULE_FIRST : 512;
     const double blocks = m * ceil(p->draws / block);
     printf("memory    %.1f MB a rank, %.1f MB more on the first; ledger of %.1f MB\n",
            peak / 1e6, (m * (2 * K * 8 + 200) + blocks * 32) / 1e6,
@@ -293,9 +282,9 @@ static void print_memory(const struct planning *p, double peak)
 
 static tdo_err print_plan(struct planning *p, double peak)
 {
-    const double m = (double)p->images.count, n0 = (double)p->o.n0;
-    const bool expects = p->trained && p->schedule.looks > 1;
-    p->draws = (double)p->o.n;
+    const double m = (double)p->s.images.count, n0 = (double)p->s.o.n0;
+    const bool expects = p->trained && p->s.schedule.looks > 1;
+    p->draws = (double)p->s.o.n;
     print_head(p);
     if (expects) {
         TDO_TRY(expect_draws(p));
@@ -304,7 +293,7 @@ static tdo_err print_plan(struct planning *p, double peak)
                p->pilots, p->drawn * tdo_comm_size(p->run.comm) / p->pilots, p->draws);
         print_cost(p, "expected", m * (n0 + p->draws));
     }
-    print_cost(p, expects ? "at most" : "in all", m * (n0 + (double)p->o.n));
+    print_cost(p, expects ? "at most" : "in all", m * (n0 + (double)p->s.o.n));
     print_memory(p, peak);
     if (!p->trained) {
         printf("the network is not trained yet: what its votes will be is not known\n");
@@ -327,7 +316,7 @@ static void close_all(struct planning *p)
 {
     tdo_inference_free(&p->f);
     tdo_network_free(&p->net);
-    tdo_rounded_free(&p->table);
+    tdo_certify_options_free(&p->s);
     tdo_dataset_free(&p->data);
     tdo_memory_free(&p->raw);
     tdo_memory_free(&p->votes);
@@ -342,8 +331,7 @@ static tdo_err plan(struct tdo_job_context *x)
     }
     p->config = x->config;
     TDO_GOTO(tdo_run_machine(x, "plan", &p->run));
-    TDO_GOTO(tdo_comm_agree(
-        x->comm, tdo_certify_options_read(x->config, &p->o, &p->sampling, &p->certifier)));
+    TDO_GOTO(tdo_comm_agree(x->comm, tdo_certify_options_read(x->config, &p->s)));
     TDO_GOTO(
         tdo_photos_open(x->comm, x->config, tdo_config_text(x->config, "data.file"), &p->data));
     TDO_GOTO(tdo_comm_agree(x->comm, prepare(p)));

@@ -9,6 +9,7 @@
 #include "jobs/launch.h"
 #include "jobs/network_front.h"
 #include "jobs/stop.h"
+#include "mpi/lease.h"
 #include "nn/base/file.h"
 #include "nn/base/log.h"
 #include "nn/base/memory.h"
@@ -156,11 +157,20 @@ tdo_err tdo_run_listen(struct tdo_job_context *c)
     return tdo_comm_agree(c->comm, tdo_stop_listen(until > 0 ? until : end, margin));
 }
 
+/* A trial of uneven ranks, if one is asked for. */
+static void slow_down(struct tdo_job_context *c)
+{
+    if (tdo_config_int(c->config, "run.slow_rank") == tdo_comm_rank(c->comm)) {
+        tdo_lease_slow(c->comm, tdo_config_real(c->config, "run.slow_factor"));
+    }
+}
+
 tdo_err tdo_run_begin(struct tdo_job_context *c, const char *job, unsigned bit,
                       const char *result, struct tdo_run *run)
 {
     const bool root = tdo_comm_rank(c->comm) == 0;
     TDO_TRY(tdo_run_listen(c));
+    slow_down(c);
     TDO_TRY(tdo_run_machine(c, job, run));
     TDO_TRY(tdo_comm_agree(run->comm, root ? tdo_file_make_dir(run->dir) : TDO_OK));
     TDO_TRY(tdo_lock_take(run->comm, run->dir, &run->lock));

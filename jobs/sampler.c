@@ -31,6 +31,8 @@ struct tdo_sampler {
     int64_t *who, chosen, block_first, blocks;
     int64_t drawn; /* by all ranks, in all rounds */
     double seconds;
+    int64_t mine; /* by this rank */
+    double busy;  /* seconds that took */
 
     int64_t cached;       /* image whose values are in `image`, -1: none */
     unsigned char *bytes; /* as in the file */
@@ -345,6 +347,7 @@ static tdo_err run_batch(tdo_sampler *s)
         TDO_TRY(count_row(s, i, &keys[i], logits + i * classes));
         s->record[NANOSECONDS] += each;
     }
+    s->mine += s->filled;
     s->filled = 0;
     return tdo_lease_poll(s->lease);
 }
@@ -390,7 +393,9 @@ static tdo_err draw(tdo_sampler *s, struct tdo_progress *progress)
         if (count == 0) {
             break;
         }
+        const double begin = tdo_log_now();
         TDO_TRY(run_lease(s, first, count));
+        s->busy += tdo_log_now() - begin;
         const double part = (double)tdo_lease_done(s->lease) / items;
         tdo_progress_show(progress, (int64_t)(part * (double)progress->total), NULL);
     }
@@ -471,6 +476,13 @@ int64_t tdo_sampler_drawn(const tdo_sampler *s, double *per_second)
 {
     *per_second = s->seconds > 0 ? (double)s->drawn / s->seconds : 0;
     return s->drawn;
+}
+
+double tdo_sampler_ideal(tdo_sampler *s)
+{
+    uint64_t thousandths = s->busy > 0 ? (uint64_t)(1e3 * (double)s->mine / s->busy) : 0;
+    tdo_comm_sum_u64(s->comm, &thousandths, 1);
+    return 1e-3 * (double)thousandths;
 }
 
 tdo_err tdo_sampler_run(tdo_sampler *s, double *per_second)

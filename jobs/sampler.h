@@ -64,6 +64,10 @@ TDO_MUST tdo_err tdo_sampler_round(tdo_sampler *s, int round, const bool *active
 /* Samples that this start drew so far, and how many a second; true on the root. */
 int64_t tdo_sampler_drawn(const tdo_sampler *s, double *per_second);
 
+/* How many a second it would be if no rank ever waited: the sum of what each draws while it does.
+ * Ranks: collective. */
+double tdo_sampler_ideal(tdo_sampler *s);
+
 /* Bring the tallies of all ranks to the root, and the counts to every rank.
  * Shapes: counts [images][purposes][classes]. Errors: TDO_ERR_MEMORY, agreed.
  * Ranks:  collective; after any round. Owner: caller, tdo_memory_free. */

@@ -9,6 +9,9 @@
  *   worker  <--GRANT{first, count}----------  root      count 0: nothing is left */
 #include "mpi/lease.h"
 
+#include <math.h>
+#include <time.h>
+
 #include "mpi/mpi_impl.h"
 #include "nn/base/log.h"
 #include "nn/base/memory.h"
@@ -42,6 +45,7 @@ struct tdo_lease {
 
     struct grant current; /* what this rank works on */
     double started;       /* when it began */
+    double marked;        /* when next or poll returned last */
 
     /* workers */
     struct request request;
@@ -182,6 +186,23 @@ static tdo_err worker_next(struct tdo_lease *l, struct request report)
     return ask(l, report);
 }
 
+/* ---- a slow processor ---- */
+
+void tdo_lease_slow(tdo_comm *comm, double factor)
+{
+    comm->slow = factor - 1;
+}
+
+/* Sleep for the work since the last mark. */
+static void drag(const struct tdo_lease *l)
+{
+    if (l->comm->slow > 0 && l->current.count > 0) {
+        const double nap = l->comm->slow * (tdo_log_now() - l->marked), whole = floor(nap);
+        const struct timespec t = {(time_t)whole, (long)((nap - whole) * 1e9)};
+        nanosleep(&t, NULL);
+    }
+}
+
 /* ---- both ---- */
 
 static bool is_root(const struct tdo_lease *l)
@@ -273,6 +294,7 @@ tdo_err tdo_lease_next(tdo_lease *l, int64_t *first, int64_t *count)
     if (l->exhausted) {
         return TDO_OK;
     }
+    drag(l);
     double now = tdo_log_now();
     struct request report = {0};
     if (l->current.count > 0 && !l->stopped) {
@@ -290,17 +312,18 @@ tdo_err tdo_lease_next(tdo_lease *l, int64_t *first, int64_t *count)
     }
     *first = l->current.first;
     *count = l->current.count;
-    l->started = tdo_log_now();
+    l->started = l->marked = tdo_log_now();
     return TDO_OK;
 }
 
 tdo_err tdo_lease_poll(tdo_lease *l)
 {
-    if (is_root(l)) {
-        return answer_all(l);
-    }
     int there = 0;
-    return TDO_MPI(MPI_Test(&l->answer, &there, MPI_STATUS_IGNORE));
+    drag(l);
+    TDO_TRY(is_root(l) ? answer_all(l)
+                       : TDO_MPI(MPI_Test(&l->answer, &there, MPI_STATUS_IGNORE)));
+    l->marked = tdo_log_now();
+    return TDO_OK;
 }
 
 int64_t tdo_lease_done(const tdo_lease *l)

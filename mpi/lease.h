@@ -54,6 +54,12 @@ TDO_MUST tdo_err tdo_lease_next(tdo_lease *l, int64_t *first, int64_t *count);
  * Ranks:   not collective. */
 TDO_MUST tdo_err tdo_lease_poll(tdo_lease *l);
 
+/* For tests and measurements: leases of this rank work as on a processor that is so many times as
+ * slow. Where a lease calls next or poll it sleeps first, factor - 1 times what it took since the call
+ * before. 1: as fast as it is.
+ * Ranks:   not collective. */
+void tdo_lease_slow(tdo_comm *comm, double factor);
+
 /* How many items are done, skipped ones included, as far as this rank knows: the root knows
  * what was reported to it, another rank its own items. For progress lines.
  * Ranks:   not collective. */

@@ -17,6 +17,7 @@ struct tdo_comm {
     MPI_Comm world; /* our duplicate, MPI_ERRORS_RETURN */
     int rank, size;
     bool started; /* we called MPI_Init_thread, so we finalise */
+    double slow;  /* leases sleep so many times what their work takes (tdo_lease_slow) */
 };
 
 /* All tags of our messages. Messages of one tag between two ranks are never overtaken. */

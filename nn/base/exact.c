@@ -11,24 +11,110 @@
 #include <arb_hypgeom.h>
 
 enum {
-    FIRST_BITS = 64, /* enough for most decisions about a tail */
+    FIRST_BITS = 64, /* enough for most decisions */
+    TAIL_BITS = 96,  /* the same about a tail, whose terms are powers of n */
     MORE_BITS = 128, /* for a threshold of 64 bits */
     LAST_BITS = 8192,
     POLYNOMIAL_N = 64,  /* up to here a binomial tail is summed without any rounding: */
     EXACT_BITS = 100000 /* its terms are multiples of 2^-(1074 * 64), so this is enough */
 };
 
-/* P(Bin(n,p) >= k) for 1 <= k <= n, 0 < p < 1. */
+/* C(n,k) p^k q^(n-k), by logarithms; q = 1 - p. */
+static void binomial_term(arb_t term, int64_t k, int64_t n, const arb_t p, const arb_t q,
+                          slong bits)
+{
+    arb_t y;
+    arb_init(y);
+    arb_set_si(y, n + 1);
+    arb_lgamma(term, y, bits);
+    arb_set_si(y, k + 1);
+    arb_lgamma(y, y, bits);
+    arb_sub(term, term, y, bits);
+    arb_set_si(y, n - k + 1);
+    arb_lgamma(y, y, bits);
+    arb_sub(term, term, y, bits);
+    arb_log(y, p, bits);
+    arb_addmul_si(term, y, k, bits);
+    arb_log(y, q, bits);
+    arb_addmul_si(term, y, n - k, bits);
+    arb_exp(term, term, bits);
+    arb_clear(y);
+}
+
+/* What follows a term x is at most x r / (1 - r), for a ratio r < 1 to the next that falls from
+ * there on: add that to the error of sum. False if r < 1 is not sure. */
+static bool end_sum(arb_t sum, const arb_t x, const arb_t r, slong bits)
+{
+    arb_t rest, less;
+    arb_init(rest);
+    arb_init(less);
+    arb_sub_ui(less, r, 1, bits);
+    arb_neg(less, less);
+    arb_mul(rest, x, r, bits);
+    arb_div(rest, rest, less, bits);
+    const bool sure = arb_is_positive(less);
+    if (sure) {
+        arb_add_error(sum, rest);
+    }
+    arb_clear(rest);
+    arb_clear(less);
+    return sure;
+}
+
+/* P(Bin(n,p) >= k) / P(Bin(n,p) = k): terms fall by (n-j)/(j+1) p/q, a ratio that falls itself.
+ * The sum ends where they are below 2^-bits. */
+static void tail_in_terms(arb_t sum, int64_t k, int64_t n, const arb_t p, const arb_t q,
+                          slong bits)
+{
+    arb_t odds, x, r;
+    mag_t size;
+    bool ended = false;
+    arb_init(odds);
+    arb_init(x);
+    arb_init(r);
+    mag_init(size);
+    arb_div(odds, p, q, bits);
+    arb_one(x);
+    arb_one(sum);
+    for (int64_t j = k; !ended && j < n; j++) {
+        arb_mul_si(r, odds, n - j, bits);
+        arb_div_si(r, r, j + 1, bits);
+        arb_get_mag(size, x);
+        ended = mag_cmp_2exp_si(size, -bits) < 0 && end_sum(sum, x, r, bits);
+        if (!ended) {
+            arb_mul(x, x, r, bits);
+            arb_add(sum, sum, x, bits);
+        }
+    }
+    arb_clear(odds);
+    arb_clear(x);
+    arb_clear(r);
+    mag_clear(size);
+}
+
+/* P(Bin(n,p) >= k) for 1 <= k <= n, 0 < p < 1; of the two tails the one without the mean is
+ * summed, some 10 sqrt(n p q) terms at most. */
 static void upper_tail(arb_t tail, int64_t k, int64_t n, const arb_t p, slong bits)
 {
-    arb_t a, b;
-    arb_init(a);
-    arb_init(b);
-    arb_set_si(a, k);
-    arb_set_si(b, n - k + 1);
-    arb_hypgeom_beta_lower(tail, a, b, p, 1, bits);
-    arb_clear(a);
-    arb_clear(b);
+    const bool above = arf_get_d(arb_midref(p), ARF_RND_NEAR) * (double)n <= (double)k;
+    arb_t q, term;
+    arb_init(q);
+    arb_init(term);
+    arb_sub_ui(q, p, 1, bits);
+    arb_neg(q, q);
+    if (above) {
+        binomial_term(term, k, n, p, q, bits);
+        tail_in_terms(tail, k, n, p, q, bits);
+        arb_mul(tail, tail, term, bits);
+    } else { /* 1 - P(Bin(n,q) >= n-k+1) */
+        binomial_term(term, n - k + 1, n, q, p, bits);
+        tail_in_terms(tail, n - k + 1, n, q, p, bits);
+        arb_mul(tail, tail, term, bits);
+        arb_sub_ui(tail, tail, 1, bits);
+        arb_neg(tail, tail);
+    }
+    arb_clear(q);
+    arb_clear(term);
 }
 
 /* The same as a sum of dyadic numbers, without error: decides ties too. */
@@ -98,7 +184,7 @@ tdo_err tdo_exact_upper_tail_le(int64_t k, int64_t n, double p, double alpha, bo
         *le = arb_le(tail, level);
     } else {
         bool decided = false;
-        for (slong bits = FIRST_BITS; !decided && bits <= LAST_BITS; bits *= 2) {
+        for (slong bits = TAIL_BITS; !decided && bits <= LAST_BITS; bits *= 2) {
             upper_tail(tail, k, n, x, bits);
             *le = arb_le(tail, level);
             decided = *le || arb_gt(tail, level);
@@ -125,7 +211,7 @@ tdo_err tdo_exact_upper_tail_log(int64_t k, int64_t n, double p, double *log_tai
     arb_init(x);
     arb_init(tail);
     arb_set_d(x, p);
-    for (slong bits = FIRST_BITS; bits <= LAST_BITS; bits *= 2) {
+    for (slong bits = TAIL_BITS; bits <= LAST_BITS; bits *= 2) {
         upper_tail(tail, k, n, x, bits);
         if (arb_rel_accuracy_bits(tail) >= 40) {
             break;

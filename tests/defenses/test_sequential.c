@@ -136,6 +136,42 @@ static void the_radius_is_known_below_the_stop_and_not_above(void)
     tdo_sequential_free(&q);
 }
 
+/* As the thresholds were when tails were incomplete beta functions by Arb, and bounds of the
+ * sequence were bisected over all doubles. */
+static void stops_of_a_tolerance_are_those_of_other_arithmetic(void)
+{
+    static const int64_t group[] = {81, 178, 378, 788, 1621, 3305, 10152, 24092, 50118};
+    static const int64_t kt[] = {
+        75,    169,   266,   365,   464,   565,   666,   767,   869,   971,   1074,  1177,
+        1280,  1383,  1486,  1589,  1797,  2004,  2212,  2421,  2734,  3048,  3362,  3781,
+        4202,  4728,  5254,  5887,  6626,  7472,  9488,  13164, 16098, 18978, 22151, 25649,
+        29491, 33691, 38258, 43405, 49133, 55648, 62951, 71042, 80124, 90400};
+    for (int t = 0; t < 2; t++) {
+        const struct tdo_schedule_options o = {.mode = TDO_SCHEDULE_TOLERANCE,
+                                               .test = (enum tdo_schedule_test)t,
+                                               .n = 100000,
+                                               .alpha = 0.001,
+                                               .beta = 0.001,
+                                               .sigma = 0.5,
+                                               .slack = 1e-9,
+                                               .tolerance = 0.05};
+        struct tdo_schedule s;
+        tdo_sequential *q = NULL;
+        ASSERT_OK_FATAL(tdo_schedule_make(&o, &s));
+        ASSERT_OK_FATAL(tdo_sequential_new(&s, &q));
+        const int early = (int)(t ? sizeof kt / sizeof kt[0] : sizeof group / sizeof group[0]);
+        CU_ASSERT_EQUAL_FATAL(s.looks, early + 1);
+        for (int look = 0; look < early; look++) {
+            const int64_t stop = t ? kt[look] : group[look];
+            CU_ASSERT_NOT_EQUAL(tdo_sequential_look(q, look, stop).action,
+                                TDO_SEQUENTIAL_GO_ON);
+            CU_ASSERT_EQUAL(tdo_sequential_look(q, look, stop + 1).action,
+                            TDO_SEQUENTIAL_GO_ON);
+        }
+        tdo_sequential_free(&q);
+    }
+}
+
 static void million_votes_go_to_images_that_their_number_limits(void)
 {
     const struct tdo_schedule_options o = {.mode = TDO_SCHEDULE_MILLION,
@@ -210,6 +246,8 @@ CU_TestInfo suite_tests[] = {
     {"steps agree with the bounds behind them", steps_agree_with_the_bounds_behind_them},
     {"the radius is known below the stop and not above",
      the_radius_is_known_below_the_stop_and_not_above},
+    {"stops of a tolerance are those of other arithmetic",
+     stops_of_a_tolerance_are_those_of_other_arithmetic},
     {"million votes go to images that their number limits",
      million_votes_go_to_images_that_their_number_limits},
     {"fixed n is the bound of Clopper and Pearson",

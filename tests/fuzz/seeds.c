@@ -296,6 +296,26 @@ static tdo_err write_hdf5(void)
     return keep("dataset", "odd", odd, sizeof odd);
 }
 
+/* Archives as usual; certificates of each mode, and with the largest number in place of another. */
+static tdo_err write_certificates(void)
+{
+    char name[32];
+    for (uint8_t how = 0; how < 8; how++) {
+        uint8_t choices[256] = {how};
+        snprintf(name, sizeof name, "usual%d", how);
+        TDO_TRY(keep("archive", name, choices, sizeof choices));
+        TDO_TRY(keep("certificates", name, choices, 1));
+    }
+    for (uint8_t field = 0; field < 22; field++) {
+        uint8_t choices[11] = {4, 0, field};
+        memset(choices + 3, 0xff, 7);
+        choices[10] = 0x7f;
+        snprintf(name, sizeof name, "largest%d", field);
+        TDO_TRY(keep("certificates", name, choices, sizeof choices));
+    }
+    return TDO_OK;
+}
+
 /* Both files of outcomes as chunks: a network that draws, attacks with and without a ball. */
 static tdo_err write_outcomes(void)
 {
@@ -385,6 +405,7 @@ static tdo_err write_all(void)
     TDO_TRY(write_description("zcnn", (const char *const[]){"model.name=zcnn", NULL}));
     TDO_TRY(write_ledger());
     TDO_TRY(write_hdf5());
+    TDO_TRY(write_certificates());
     TDO_TRY(write_outcomes());
     TDO_TRY(write_results());
     return write_texts();

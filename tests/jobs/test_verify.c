@@ -451,6 +451,26 @@ static void a_stop_that_the_rule_does_not_make_is_found(void)
 }
 
 /* A byte that was changed by accident. */
+/* Found by fuzzing: sums and products of such numbers have no room. */
+static void numbers_without_bounds_are_refused(void)
+{
+    for (int which = 0; which < 6; which++) {
+        struct tdo_certificates c, back;
+        struct tdo_certificates_found found;
+        make(TDO_SCHEDULE_FIXED, &c);
+        int64_t *const field[] = {&c.block, &c.skip, &c.n0, &c.height, &c.width, &c.channels};
+        *field[which] = INT64_MAX;
+        ASSERT_OK_FATAL(tdo_certificates_write(&c, runner_path("large.h5")));
+        CU_ASSERT_EQUAL(tdo_certificates_read(runner_path("large.h5"), &back, &found),
+                        TDO_ERR_FORMAT);
+        CU_ASSERT_PTR_NOT_NULL(strstr(tdo_error_last()->message, "out of range"));
+        tdo_error_clear();
+        tdo_certificates_free(&back);
+        tdo_certificates_free(&c);
+        unlink(runner_path("large.h5"));
+    }
+}
+
 static void a_file_with_another_hash_or_seal_is_found(void)
 {
     struct tdo_certificates c;
@@ -655,6 +675,7 @@ CU_TestInfo suite_tests[] = {
     {"each edited field is found", each_edited_field_is_found},
     {"a stop that the rule does not make is found",
      a_stop_that_the_rule_does_not_make_is_found},
+    {"numbers without bounds are refused", numbers_without_bounds_are_refused},
     {"a file with another hash or seal is found", a_file_with_another_hash_or_seal_is_found},
     {"a log that was rounded down has no row to flag",
      a_log_that_was_rounded_down_has_no_row_to_flag},

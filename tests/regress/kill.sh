@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# kill -9 of every rank at a random time, in training and in certification; started again on
-# another number of ranks, the job ends with the same bytes as if nothing had happened.
-#   TESTUDO_KILLS=20: how many kills in each (3; 1 when brief)
+# kill -9 of every rank at a random time, in training and in certification, at a fixed number of draws and
+# by looks; started again on another number of ranks, the job ends with the same bytes as if nothing had
+# happened.
+#   TESTUDO_KILLS=20: how many kills in each (3; 1 when brief); TESTUDO_MODEL: of which network (zcnn);
+#   TESTUDO_DISTURB: in which of "train certify looks"
 source "$(dirname "$0")/lib.sh"
 
 kills=${TESTUDO_KILLS:-3}
 [[ $mode != brief ]] || kills=1
-train=(train data.file=glyphs.h5 model.name=zcnn train.epochs=3 train.save=3 train.lr=0.02
+train=(train data.file=glyphs.h5 model.name="${TESTUDO_MODEL:-zcnn}" train.epochs=3 train.save=3 train.lr=0.02
     defense=gaussian,brelu)
-certify=(certify data.file=glyphs.h5 model.file=whole/model.safetensors certify.sigma=0.25
+certify=(certify data.file=glyphs.h5 model.file=trained/model.safetensors certify.sigma=0.25
     certify.n=2000 certify.hash=1)
+looks=("${certify[@]}" certify.n=12800 certify.mode=radii)
 
 # seconds <command...>: how long it takes, into $took.
 seconds() {
@@ -31,10 +34,12 @@ start_and_kill() {
     { echo "\$ killed after $delay s: $*"; cat killed.out; } >> log
 } 2> /dev/null
 
-# disturb <file> <arguments...>: kills at random times, each in a run of its own.
+# disturb <title> <file> <arguments...>: kills at random times, each in a run of its own. The file is the
+# last that a job writes.
 disturb() {
-    local file=$1 i delay early=0
-    shift
+    local title=$1 file=$2 i delay early=0
+    shift 2
+    [[ " ${TESTUDO_DISTURB:-$title} " == *" $title "* ]] || return
     for ((i = 1; i <= kills; i++)); do
         delay=$(awk -v r="$RANDOM" -v t="$took" 'BEGIN { print 0.2 + (t - 0.2) * r / 32768 }')
         rm -rf "run$i"
@@ -46,17 +51,22 @@ disturb() {
             ! grep -q '^resume' err || resumed=$((resumed + 1))
         fi
         must_equal "whole/$file" "run$i/$file"
+        [[ $title == train ]] || must_equal whole/certificates.h5 "run$i/certificates.h5"
     done
-    echo "$1: $kills kills, $early of them after the end"
+    echo "$title: $kills kills, $early of them after the end"
 }
 
 glyphs glyphs.h5 2000 20
 resumed=0
 seconds must_work 2 "${train[@]}" run.dir=whole
-disturb model.safetensors "${train[@]}"
-seconds must_work 2 "${certify[@]}" run.dir=whole
-rm -rf run*
-disturb votes.tsv "${certify[@]}"
+disturb train model.safetensors "${train[@]}"
+mv whole trained
+for title in certify looks; do
+    declare -n arguments=$title
+    rm -rf whole run*
+    seconds must_work 2 "${arguments[@]}" run.dir=whole
+    disturb $title votes.tsv "${arguments[@]}"
+done
 echo "$resumed jobs went on from something that was saved"
 
 # A second job on a run directory is refused while the first one lives.

@@ -80,7 +80,7 @@ offers 'testudo train train.lr=' 0.05
 offers 'testudo train model.name=resnet2' resnet20
 offers 'testudo certify certify.noise=r' rounded real
 offers 'testudo certify train.l' ''
-offers 'testudo certify r' run.cfg run.dir= run.margin= run.seed= run.threads= run.until=
+offers 'testudo certify r' run.cfg run.dir= run.margin= run.seed= run.slow_factor= run.slow_rank= run.threads= run.until=
 offers 'testudo certify run.cfg data.file=da' data
 offers 'testudo certify run.cfg da' data.file= data.resize= data.size= data.split= data/
 offers 'testudo certify run.cfg data.file=data/' data/a.h5

@@ -20,6 +20,7 @@ same() {
     votes "$name" "$ranks" model.file="$model/model.safetensors" certify.batch="$batch" \
         run.threads="$threads" "$@"
     must_equal "$model.1/votes.tsv" "$name/votes.tsv"
+    must_equal "$model.1/certificates.h5" "$name/certificates.h5"
     rm -rf "$name"
 }
 

@@ -57,6 +57,35 @@ static void binomial_tails_agree_with_plain_sums(void)
     CU_ASSERT_TRUE(asked > 150);
 }
 
+/* Far beyond plain sums, on both sides of the mean. */
+static void binomial_tails_match_500_bit_arithmetic(void)
+{
+    static const struct {
+        int64_t k, n;
+        double p, tail;
+    } want[] = {
+        {33, 65, 0.25, 7.081055132038671212e-6},
+        {90000, 100000, 0.897, 0.0008798764298457490103},
+        {99000, 100000, 0.989, 0.001112553035776295089},
+        {50500, 100000, 0.501, 0.005757193850172178767},
+        {50000, 100000, 0.503, 0.9713195559600491985},
+        {899000, 1000000, 0.9, 0.9995665827970211281},
+        {999000, 1000000, 0.9989, 0.001168866404937241387},
+        {999999, 1000000, 0.99999, 0.0004993787977157831577},
+        {3, 1000000, 1e-7, 0.0001546526404671102692},
+        {510000, 1000000, 0.5, 2.772181643849612302e-89},
+        {2147500000, 4294967295, 0.5, 0.3088814364016643071},
+        {4294960000, 4294967295, 0.999998, 6.204481486753406718e-47},
+    };
+    int wrong = 0;
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        const double above = nextafter(want[i].tail, 1.0), below = nextafter(want[i].tail, 0.0);
+        wrong += !tail_le(want[i].k, want[i].n, want[i].p, above);
+        wrong += tail_le(want[i].k, want[i].n, want[i].p, below);
+    }
+    CU_ASSERT_EQUAL(wrong, 0);
+}
+
 static void binomial_ties_are_decided(void)
 {
     /* P(Bin(5,1/2) >= 5) = 1/32, P(Bin(4,1/2) >= 3) = 5/16, P(Bin(1,p) >= 1) = p,
@@ -306,6 +335,7 @@ static void a_radius_over_a_root_is_the_largest_double_below(void)
 const char suite_name[] = "exact";
 CU_TestInfo suite_tests[] = {
     {"binomial tails agree with plain sums", binomial_tails_agree_with_plain_sums},
+    {"binomial tails match 500-bit arithmetic", binomial_tails_match_500_bit_arithmetic},
     {"binomial ties are decided", binomial_ties_are_decided},
     {"binomial tails are right at the ends", binomial_tails_are_right_at_the_ends},
     {"arguments out of range are refused", arguments_out_of_range_are_refused},

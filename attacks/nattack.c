@@ -27,6 +27,9 @@ static const struct tdo_option options[] = {
     TDO_ATTACK_INT("population", 2, 1000000, "300", "points", "that are tried for a step"),
     TDO_ATTACK_REAL("sigma", 1e-6, 100, "0.1", NULL, "of the population, in tanh space"),
     TDO_ATTACK_REAL("lr", 1e-9, 1000, "0.02", NULL, "length of steps"),
+    TDO_ATTACK_BOOL("early", "true",
+                    "stop for an image as soon as it is misclassified; false: of a random "
+                    "network one draw that is wrong says little"),
     TDO_ATTACK_LABEL_ONE("true"),
     TDO_ATTACK_DRAWS("1", "probability", "step"),
     TDO_ATTACK_SOURCE,
@@ -43,7 +46,7 @@ struct nattack {
     struct tdo_samples *s;
     int64_t size;
     int classes, population, steps;
-    bool targeted;
+    bool targeted, early;
     double sigma, rate;
     float *mu;               /* the image's place in tanh space is in it */
     float *point;            /* what is asked about */
@@ -88,7 +91,7 @@ static void begin(struct nattack *c)
     }
 }
 
-/* Try mu itself: what has come through is done. */
+/* The point of mu itself is what is found; if it comes through that may be enough. */
 static tdo_err look(struct nattack *c)
 {
     const int64_t P = c->size;
@@ -98,6 +101,9 @@ static tdo_err look(struct nattack *c)
             place(c, c->mu + i * P, i);
             memcpy(c->s->found + i * P, c->point + i * P, (size_t)P * sizeof *c->point);
         }
+    }
+    if (!c->early) {
+        return TDO_OK;
     }
     TDO_TRY(tdo_target_logits(c->t, c->s, c->point, &answer));
     for (int64_t i = 0; i < c->s->count; i++) {
@@ -226,6 +232,7 @@ static tdo_err run(const struct tdo_attack_use *use, tdo_target *t, struct tdo_s
                         .population = (int)tdo_attack_value(use, "population", 300),
                         .steps = (int)tdo_attack_value(use, "steps", 500),
                         .targeted = tdo_aim_targeted(tdo_aim_read(use)),
+                        .early = tdo_attack_value(use, "early", 1) != 0,
                         .sigma = tdo_attack_value(use, "sigma", 0.1),
                         .rate = tdo_attack_value(use, "lr", 0.02)};
     tdo_err err = TDO_OK;

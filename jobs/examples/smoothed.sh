@@ -96,7 +96,8 @@ transfer() {
 blackbox() {
     defended "$net"
     attacked "$net-nattack" "$net" craft.skip=500 vote.sigma="$sigma" \
-        vote.rule="$rule" vote.draws="$M" attack=nattack attack.0.eps=8/255 attack.0.steps=100
+        vote.rule="$rule" vote.draws="$M" attack=nattack attack.0.eps=8/255 attack.0.steps=100 \
+        attack.0.early=false
 }
 
 attacks() {

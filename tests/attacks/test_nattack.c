@@ -165,6 +165,29 @@ static void it_stays_in_ball_and_box_and_stops_when_it_has_come_through(void)
     toy_use_free();
 }
 
+/* What a noisy network makes of single draws ends the search too soon. */
+static void it_may_go_on_where_one_draw_says_little(void)
+{
+    static const char *const how[] = {"eps=0.3 steps=40 population=30 lr=0.2",
+                                      "eps=0.3 steps=40 population=30 lr=0.2 early=false"};
+    struct toy *toy = toy_new(&(struct toy_spec){.kind = TOY_SMOOTH, .sigma = 0.5});
+    struct toy_batch *b = toy_batch(toy, N, 3);
+    struct tdo_attack_use use;
+    double margin[2] = {0, 0};
+    for (int k = 0; k < 2; k++) {
+        toy_use("nattack", how[k], &use);
+        toy_attack(toy, &use, b);
+        for (int i = 0; i < N; i++) {
+            margin[k] += toy_margin(toy, b->found + i * toy->size, b->label[i]);
+            CU_ASSERT_TRUE(k == 0 ? b->done[i] : b->queries[i] == 40 * 30);
+        }
+    }
+    CU_ASSERT_TRUE(margin[1] > margin[0] + 0.1);
+    toy_batch_free(&b);
+    toy_free(&toy);
+    toy_use_free();
+}
+
 static void bytes_do_not_depend_on_the_batch(void)
 {
     struct toy *toy = toy_new(&(struct toy_spec){.kind = TOY_SMOOTH, .sigma = 0.1});
@@ -204,6 +227,7 @@ CU_TestInfo suite_tests[] = {
      it_comes_near_the_best_of_a_linear_classifier},
     {"it stays in ball and box and stops when it has come through",
      it_stays_in_ball_and_box_and_stops_when_it_has_come_through},
+    {"it may go on where one draw says little", it_may_go_on_where_one_draw_says_little},
     {"bytes do not depend on the batch", bytes_do_not_depend_on_the_batch},
     {"without a box or with too many questions it is refused",
      without_a_box_or_with_too_many_questions_it_is_refused},

@@ -65,12 +65,13 @@ enum { ROWS = 3 };
 
 static tdo_node build(const struct tdo_model *m, char shortcut, tdo_graph **g, tdo_params **p)
 {
-    const struct tdo_model_spec spec = {.height = m->usual[0],
-                                        .width = m->usual[1],
+    const int64_t side = m->usual[0] < 96 ? m->usual[0] : 96;
+    const struct tdo_model_spec spec = {.height = side,
+                                        .width = side,
                                         .channels = m->usual[2],
                                         .classes = 10,
                                         .shortcut = shortcut,
-                                        .wide = m->usual[0] > 100 ? 0.125 : 0.25};
+                                        .wide = 0.25};
     ASSERT_OK_FATAL(tdo_graph_new(g));
     ASSERT_OK_FATAL(tdo_params_new(p));
     struct tdo_build b = {.g = *g,

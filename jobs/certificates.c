@@ -314,7 +314,7 @@ static tdo_err check_blocks(const char *path, const struct tdo_certificates *c)
 {
     int64_t blocks = 0, entries = 0;
     for (int64_t i = 0; i < c->images; i++) {
-        if (c->n[i] < 0 || c->n[i] > MOST_DRAWS) {
+        if (!within(c->n[i], 0, MOST_DRAWS)) {
             return TDO_FAIL(TDO_ERR_FORMAT, "%s: image %lld has %lld draws", path,
                             (long long)c->idx[i], (long long)c->n[i]);
         }

@@ -443,34 +443,33 @@ static void add_to_sum(struct tdo_dataset_writer *w, int64_t n, const void *x)
     }
 }
 
-/* The hash of one block: its images, then its labels. */
-static uint64_t hash_of(XXH64_state_t *state, const void *x, int64_t x_bytes, const int32_t *y,
-                        int64_t n)
-{
-    XXH64_reset(state, 0);
-    XXH64_update(state, x, (size_t)x_bytes);
-    XXH64_update(state, y, (size_t)n * sizeof *y);
-    return XXH64_digest(state);
-}
-
 /* The place of the block of row `first`, which is about to be written. */
 static int64_t block_of(const struct tdo_dataset_writer *w, enum tdo_split split, int64_t first)
 {
     return w->first_block[split] + first / TDO_DATASET_BLOCK;
 }
 
+/* Hashes of blocks: their images, of files where they lie, then labels. Without files (offset is NULL)
+ * images have row_bytes each. */
 static tdo_err add_to_hashes(struct tdo_dataset_writer *w, enum tdo_split split, int64_t first,
-                             int64_t n, const void *x, const int32_t *y)
+                             int64_t n, const struct tdo_dataset_files *f)
 {
     XXH64_state_t *state = XXH64_createState();
     if (!state) {
         return TDO_FAIL(TDO_ERR_MEMORY, "out of memory: no hash state");
     }
     for (int64_t i = 0; i < n; i += TDO_DATASET_BLOCK) {
-        const int64_t part = n - i < TDO_DATASET_BLOCK ? n - i : TDO_DATASET_BLOCK;
+        const int64_t end = n - i < TDO_DATASET_BLOCK ? n : i + TDO_DATASET_BLOCK;
+        const int64_t from = f->offset ? f->offset[i] - f->offset[0] : i * w->row_bytes;
+        const int64_t to = f->offset ? f->offset[end] - f->offset[0] : end * w->row_bytes;
         const int64_t block = block_of(w, split, first + i);
-        w->hash[block] = hash_of(state, (const char *)x + i * w->row_bytes, part * w->row_bytes,
-                                 y + i, part);
+        XXH64_reset(state, 0);
+        XXH64_update(state, f->x + from, (size_t)(to - from));
+        if (f->offset) {
+            XXH64_update(state, f->offset + i, (size_t)(end - i + 1) * sizeof *f->offset);
+        }
+        XXH64_update(state, f->y + i, (size_t)(end - i) * sizeof *f->y);
+        w->hash[block] = XXH64_digest(state);
         w->times[block]++;
     }
     XXH64_freeState(state);
@@ -498,7 +497,7 @@ tdo_err tdo_dataset_write(tdo_dataset_writer *w, enum tdo_split split, int64_t f
     if (split == TDO_SPLIT_TRAIN && !w->info.stored) {
         add_to_sum(w, n, x);
     }
-    return add_to_hashes(w, split, first, n, x, y);
+    return add_to_hashes(w, split, first, n, &(struct tdo_dataset_files){.x = x, .y = y});
 }
 
 /* ---- rows of an encoded set ---- */
@@ -519,28 +518,6 @@ static tdo_err check_offsets(const struct tdo_dataset_writer *w, enum tdo_split 
                            tdo_dataset_split_name(split), (long long)w->info.bytes[split]);
 }
 
-static tdo_err hash_files(struct tdo_dataset_writer *w, enum tdo_split split, int64_t first,
-                          int64_t n, const struct tdo_dataset_files *f)
-{
-    XXH64_state_t *state = XXH64_createState();
-    if (!state) {
-        return TDO_FAIL(TDO_ERR_MEMORY, "out of memory: no hash state");
-    }
-    for (int64_t i = 0; i < n; i += TDO_DATASET_BLOCK) {
-        const int64_t part = n - i < TDO_DATASET_BLOCK ? n - i : TDO_DATASET_BLOCK;
-        const int64_t block = block_of(w, split, first + i);
-        XXH64_reset(state, 0);
-        XXH64_update(state, f->x + f->offset[i] - f->offset[0],
-                     (size_t)(f->offset[i + part] - f->offset[i]));
-        XXH64_update(state, f->offset + i, (size_t)(part + 1) * sizeof *f->offset);
-        XXH64_update(state, f->y + i, (size_t)part * sizeof *f->y);
-        w->hash[block] = XXH64_digest(state);
-        w->times[block]++;
-    }
-    XXH64_freeState(state);
-    return TDO_OK;
-}
-
 tdo_err tdo_dataset_write_files(tdo_dataset_writer *w, enum tdo_split split, int64_t first,
                                 int64_t n, const struct tdo_dataset_files *f)
 {
@@ -559,7 +536,7 @@ tdo_err tdo_dataset_write_files(tdo_dataset_writer *w, enum tdo_split split, int
     if (split == TDO_SPLIT_TRAIN) {
         add_to_sum(w, n, f->view);
     }
-    return hash_files(w, split, first, n, f);
+    return add_to_hashes(w, split, first, n, f);
 }
 
 /* ---- the end ---- */

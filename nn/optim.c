@@ -173,7 +173,10 @@ static double layer_rate(const tdo_optim *o, const struct run *r, const float *w
                          const float *g, double scale)
 {
     const int64_t n = r->end - r->begin;
-    const double weights = r->adapts ? norm(w, n) : 0, slope = scale * norm(g, n);
+    if (!r->adapts) {
+        return 1;
+    }
+    const double weights = norm(w, n), slope = scale * norm(g, n);
     return weights > 0 && slope > 0
                ? o->o.trust * weights / (slope + (double)r->decay * weights)
                : 1;

@@ -69,7 +69,7 @@ static tdo_err weights_new(int64_t n, int64_t scaled, int64_t cut, int64_t size,
     return TDO_OK;
 }
 
-/* The bytes of a sum of weighted values. */
+/* The byte of a sum of weighted values. */
 static uint8_t rounded(int32_t sum)
 {
     const int32_t v = sum >> BITS;
@@ -106,8 +106,7 @@ TDO_CLONES static void add_line(int64_t n, int32_t weight, const uint8_t *restri
 TDO_CLONES static void round_line(int64_t n, int32_t *restrict sum, uint8_t *restrict out)
 {
     for (int64_t i = 0; i < n; i++) {
-        const int32_t v = sum[i] >> BITS;
-        out[i] = (uint8_t)(v > 255 ? 255 : v);
+        out[i] = rounded(sum[i]);
         sum[i] = 1 << (BITS - 1);
     }
 }

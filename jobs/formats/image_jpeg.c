@@ -59,6 +59,13 @@ static void from_inks(const uint8_t *inks, int64_t width, bool inverted, uint8_t
     }
 }
 
+static void read_header(struct jpeg_decompress_struct *j, const uint8_t *data, int64_t bytes)
+{
+    jpeg_create_decompress(j);
+    jpeg_mem_src(j, data, (unsigned long)bytes);
+    jpeg_read_header(j, TRUE);
+}
+
 static tdo_err decode(struct decoder *d, const uint8_t *data, int64_t bytes, int shrink,
                       struct tdo_image *out)
 {
@@ -66,9 +73,7 @@ static tdo_err decode(struct decoder *d, const uint8_t *data, int64_t bytes, int
     if (setjmp(d->jump)) {
         return corrupt(d);
     }
-    jpeg_create_decompress(j);
-    jpeg_mem_src(j, data, (unsigned long)bytes);
-    jpeg_read_header(j, TRUE);
+    read_header(j, data, bytes);
     j->scale_num = (unsigned)(8 / shrink);
     j->scale_denom = 8;
     jpeg_calc_output_dimensions(j);
@@ -99,9 +104,7 @@ static tdo_err read_size(struct decoder *d, const uint8_t *data, int64_t bytes, 
     if (setjmp(d->jump)) {
         return corrupt(d);
     }
-    jpeg_create_decompress(j);
-    jpeg_mem_src(j, data, (unsigned long)bytes);
-    jpeg_read_header(j, TRUE);
+    read_header(j, data, bytes);
     *height = j->image_height;
     *width = j->image_width;
     return TDO_OK;

@@ -19,6 +19,12 @@ enum {
     EXACT_BITS = 100000 /* its terms are multiples of 2^-(1074 * 64), so this is enough */
 };
 
+static void one_minus(arb_t y, const arb_t x, slong bits)
+{
+    arb_sub_ui(y, x, 1, bits);
+    arb_neg(y, y);
+}
+
 /* C(n,k) p^k q^(n-k), by logarithms; q = 1 - p. */
 static void binomial_term(arb_t term, int64_t k, int64_t n, const arb_t p, const arb_t q,
                           slong bits)
@@ -48,8 +54,7 @@ static bool end_sum(arb_t sum, const arb_t x, const arb_t r, slong bits)
     arb_t rest, less;
     arb_init(rest);
     arb_init(less);
-    arb_sub_ui(less, r, 1, bits);
-    arb_neg(less, less);
+    one_minus(less, r, bits);
     arb_mul(rest, x, r, bits);
     arb_div(rest, rest, less, bits);
     const bool sure = arb_is_positive(less);
@@ -100,18 +105,17 @@ static void upper_tail(arb_t tail, int64_t k, int64_t n, const arb_t p, slong bi
     arb_t q, term;
     arb_init(q);
     arb_init(term);
-    arb_sub_ui(q, p, 1, bits);
-    arb_neg(q, q);
+    one_minus(q, p, bits);
     if (above) {
         binomial_term(term, k, n, p, q, bits);
         tail_in_terms(tail, k, n, p, q, bits);
-        arb_mul(tail, tail, term, bits);
-    } else { /* 1 - P(Bin(n,q) >= n-k+1) */
+    } else { /* P(Bin(n,q) >= n-k+1), which is all but the tail */
         binomial_term(term, n - k + 1, n, q, p, bits);
         tail_in_terms(tail, n - k + 1, n, q, p, bits);
-        arb_mul(tail, tail, term, bits);
-        arb_sub_ui(tail, tail, 1, bits);
-        arb_neg(tail, tail);
+    }
+    arb_mul(tail, tail, term, bits);
+    if (!above) {
+        one_minus(tail, tail, bits);
     }
     arb_clear(q);
     arb_clear(term);
@@ -126,8 +130,7 @@ static void upper_tail_sum(arb_t tail, int64_t k, int64_t n, const arb_t p)
     arb_init(term);
     arb_init(power);
     fmpz_init(choose);
-    arb_sub_ui(q, p, 1, EXACT_BITS);
-    arb_neg(q, q);
+    one_minus(q, p, EXACT_BITS);
     arb_zero(tail);
     for (int64_t j = k; j <= n; j++) {
         fmpz_bin_uiui(choose, (ulong)n, (ulong)j);

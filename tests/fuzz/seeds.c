@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jpeglib.h>
 #include <png.h>
 
 #include "jobs/job.h"
@@ -17,6 +16,7 @@
 #include "nn/base/exact.h"
 #include "nn/base/file.h"
 #include "nn/base/log.h"
+#include "tests/jpeg.h"
 
 static const char *root;
 
@@ -154,35 +154,24 @@ static tdo_err write_png(int colour, int depth, int interlace)
     return keep("image", name, b.data, b.size);
 }
 
-static tdo_err write_jpeg(J_COLOR_SPACE space, int components, bool progressive)
+static tdo_err write_jpeg(int channels, bool progressive)
 {
-    struct jpeg_compress_struct j;
-    struct jpeg_error_mgr errors;
-    unsigned char *out = NULL;
-    unsigned long bytes = 0;
+    enum { HEIGHT = 7, STRIDE = 64 };
+    uint8_t pixels[HEIGHT * STRIDE], *out = NULL;
     char name[32];
-    JSAMPLE row[64];
-    JSAMPROW rows = row;
-    j.err = jpeg_std_error(&errors);
-    jpeg_create_compress(&j);
-    jpeg_mem_dest(&j, &out, &bytes);
-    j.image_width = 9;
-    j.image_height = 7;
-    j.input_components = components;
-    j.in_color_space = space;
-    jpeg_set_defaults(&j);
-    if (progressive) {
-        jpeg_simple_progression(&j);
+    const struct test_jpeg jpeg = {.height = HEIGHT,
+                                   .width = 9,
+                                   .channels = channels,
+                                   .quality = 75,
+                                   .progressive = progressive,
+                                   .pixels = pixels,
+                                   .stride = STRIDE};
+    for (int i = 0; i < HEIGHT; i++) {
+        memset(pixels + i * STRIDE, 30 * i, STRIDE);
     }
-    jpeg_start_compress(&j, TRUE);
-    for (int i = 0; i < 7; i++) {
-        memset(row, 30 * i, sizeof row);
-        jpeg_write_scanlines(&j, &rows, 1);
-    }
-    jpeg_finish_compress(&j);
-    jpeg_destroy_compress(&j);
-    snprintf(name, sizeof name, "jpeg-%d-%d", (int)space, (int)progressive);
-    tdo_err err = keep("image", name, out, bytes);
+    const int64_t bytes = test_jpeg_encode(&jpeg, &out);
+    snprintf(name, sizeof name, "jpeg-%d-%d", channels, (int)progressive);
+    tdo_err err = keep("image", name, out, (size_t)bytes);
     free(out);
     return err;
 }
@@ -198,9 +187,9 @@ static tdo_err write_images(void)
         TDO_TRY(write_png(depths[i][0], depths[i][1], PNG_INTERLACE_ADAM7));
     }
     for (int progressive = 0; progressive < 2; progressive++) {
-        TDO_TRY(write_jpeg(JCS_GRAYSCALE, 1, progressive));
-        TDO_TRY(write_jpeg(JCS_RGB, 3, progressive));
-        TDO_TRY(write_jpeg(JCS_CMYK, 4, progressive));
+        TDO_TRY(write_jpeg(1, progressive));
+        TDO_TRY(write_jpeg(3, progressive));
+        TDO_TRY(write_jpeg(4, progressive));
     }
     return TDO_OK;
 }

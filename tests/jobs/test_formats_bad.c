@@ -8,13 +8,13 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include <jpeglib.h>
 #include <png.h>
 
 #include "jobs/formats/formats.h"
 #include "jobs/formats/image.h"
 #include "nn/base/file.h"
 #include "nn/base/memory.h"
+#include "tests/jpeg.h"
 #include "tests/runner.h"
 
 const char suite_name[] = "formats, bad input";
@@ -206,27 +206,17 @@ static void put_png(const char *name, const unsigned char *rgb)
     CU_ASSERT_FATAL(png_image_write_to_file(&image, path_of(name), 0, rgb, 0, NULL) != 0);
 }
 
-static void put_jpeg(const char *name, unsigned char *rgb)
+static void put_jpeg(const char *name, const unsigned char *rgb)
 {
-    struct jpeg_compress_struct j;
-    struct jpeg_error_mgr errors;
-    unsigned char *data = NULL;
-    unsigned long size = 0;
-    j.err = jpeg_std_error(&errors);
-    jpeg_create_compress(&j);
-    jpeg_mem_dest(&j, &data, &size);
-    j.image_width = j.image_height = SIDE;
-    j.input_components = 3;
-    j.in_color_space = JCS_RGB;
-    jpeg_set_defaults(&j);
-    jpeg_start_compress(&j, TRUE);
-    for (int y = 0; y < SIDE; y++) {
-        JSAMPROW row = rgb + y * SIDE * 3;
-        jpeg_write_scanlines(&j, &row, 1);
-    }
-    jpeg_finish_compress(&j);
-    put(name, data, (int64_t)size);
-    jpeg_destroy_compress(&j);
+    const struct test_jpeg jpeg = {.height = SIDE,
+                                   .width = SIDE,
+                                   .channels = 3,
+                                   .quality = 75,
+                                   .pixels = rgb,
+                                   .stride = SIDE * 3};
+    uint8_t *data = NULL;
+    const int64_t size = test_jpeg_encode(&jpeg, &data);
+    put(name, data, size);
     free(data);
 }
 

@@ -12,12 +12,11 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include <jpeglib.h>
-
 #include "jobs/formats/formats.h"
 #include "jobs/formats/image.h"
 #include "nn/base/file.h"
 #include "nn/base/memory.h"
+#include "tests/jpeg.h"
 #include "tests/runner.h"
 
 const char suite_name[] = "formats of images";
@@ -547,35 +546,20 @@ static uint8_t shade(int i, int side, int c)
 
 static void encode_jpeg(int side, int channels, bool progressive, struct bytes *out)
 {
-    struct jpeg_compress_struct j;
-    struct jpeg_error_mgr errors;
-    unsigned char *data = NULL;
-    unsigned long size = 0;
-    JSAMPLE row[64 * 4];
-    j.err = jpeg_std_error(&errors);
-    jpeg_create_compress(&j);
-    jpeg_mem_dest(&j, &data, &size);
-    j.image_width = j.image_height = (JDIMENSION)side;
-    j.input_components = channels;
-    j.in_color_space = channels == 1 ? JCS_GRAYSCALE : channels == 3 ? JCS_RGB : JCS_CMYK;
-    jpeg_set_defaults(&j);
-    jpeg_set_quality(&j, 100, TRUE);
-    if (progressive) {
-        jpeg_simple_progression(&j);
+    uint8_t pixels[64 * 64 * 4], *data = NULL;
+    const struct test_jpeg jpeg = {.height = side,
+                                   .width = side,
+                                   .channels = channels,
+                                   .quality = 100,
+                                   .progressive = progressive,
+                                   .pixels = pixels,
+                                   .stride = (int64_t)side * channels};
+    for (int k = 0; k < side * side * channels; k++) {
+        pixels[k] = shade(k / channels, side, k % channels);
     }
-    jpeg_start_compress(&j, TRUE);
-    for (int y = 0; y < side; y++) {
-        for (int k = 0; k < side * channels; k++) {
-            row[k] = shade(y * side + k / channels, side, k % channels);
-        }
-        JSAMPROW rows = row;
-        jpeg_write_scanlines(&j, &rows, 1);
-    }
-    jpeg_finish_compress(&j);
-    CU_ASSERT_FATAL(size <= MAX_FILE);
-    memcpy(out->data, data, size);
-    out->size = (int64_t)size;
-    jpeg_destroy_compress(&j);
+    out->size = test_jpeg_encode(&jpeg, &data);
+    CU_ASSERT_FATAL(out->size <= MAX_FILE);
+    memcpy(out->data, data, (size_t)out->size);
     free(data);
 }
 

@@ -5,10 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jpeglib.h>
-
 #include "jobs/photos.h"
 #include "nn/base/memory.h"
+#include "tests/jpeg.h"
 #include "tests/mpi/files.h"
 
 const char suite_name[] = "photos";
@@ -172,30 +171,17 @@ static void cuts(void)
 
 static int64_t encode(int row, uint8_t **file)
 {
-    struct jpeg_compress_struct j;
-    struct jpeg_error_mgr errors;
     struct tdo_image image;
-    unsigned char *memory = NULL;
-    unsigned long bytes = 0;
     paint(&image, 20 + row, 41 - row, row + 2);
-    j.err = jpeg_std_error(&errors);
-    jpeg_create_compress(&j);
-    jpeg_mem_dest(&j, &memory, &bytes);
-    j.image_width = (JDIMENSION)image.width;
-    j.image_height = (JDIMENSION)image.height;
-    j.input_components = 3;
-    j.in_color_space = JCS_RGB;
-    jpeg_set_defaults(&j);
-    jpeg_start_compress(&j, TRUE);
-    while (j.next_scanline < j.image_height) {
-        JSAMPROW line = image.pixels + (int64_t)j.next_scanline * image.width * 3;
-        jpeg_write_scanlines(&j, &line, 1);
-    }
-    jpeg_finish_compress(&j);
-    jpeg_destroy_compress(&j);
+    const struct test_jpeg jpeg = {.height = image.height,
+                                   .width = image.width,
+                                   .channels = 3,
+                                   .quality = 75,
+                                   .pixels = image.pixels,
+                                   .stride = image.width * 3};
+    const int64_t bytes = test_jpeg_encode(&jpeg, file);
     tdo_image_free(&image);
-    *file = memory;
-    return (int64_t)bytes;
+    return bytes;
 }
 
 /* A set of files, of which row BROKEN lacks its end if so wanted; or of pixels. */

@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jpeglib.h>
 #include <png.h>
 
 #include "mpi/dataset.h"
 #include "nn/base/file.h"
 #include "nn/base/log.h"
 #include "nn/base/memory.h"
+#include "tests/jpeg.h"
 
 struct picture {
     int64_t height, width, channels;
@@ -35,29 +35,14 @@ static tdo_err write_png(const char *path, const struct picture *p)
 
 static tdo_err write_jpeg(const char *path, const struct picture *p)
 {
-    struct jpeg_compress_struct j;
-    struct jpeg_error_mgr errors;
-    FILE *to = fopen(path, "wb");
-    if (!to) {
-        return TDO_FAIL(TDO_ERR_FILE, "%s: cannot be written", path);
-    }
-    j.err = jpeg_std_error(&errors);
-    jpeg_create_compress(&j);
-    jpeg_stdio_dest(&j, to);
-    j.image_width = (JDIMENSION)p->width;
-    j.image_height = (JDIMENSION)p->height;
-    j.input_components = (int)p->channels;
-    j.in_color_space = p->channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
-    jpeg_set_defaults(&j);
-    jpeg_set_quality(&j, 100, TRUE);
-    jpeg_start_compress(&j, TRUE);
-    for (int64_t h = 0; h < p->height; h++) {
-        JSAMPROW row = p->pixels + h * p->width * p->channels;
-        jpeg_write_scanlines(&j, &row, 1);
-    }
-    jpeg_finish_compress(&j);
-    jpeg_destroy_compress(&j);
-    return fclose(to) == 0 ? TDO_OK : TDO_FAIL(TDO_ERR_FILE, "%s: cannot be written", path);
+    const struct test_jpeg jpeg = {.height = p->height,
+                                   .width = p->width,
+                                   .channels = (int)p->channels,
+                                   .quality = 100,
+                                   .pixels = p->pixels,
+                                   .stride = p->width * p->channels};
+    return test_jpeg_write(&jpeg, path) ? TDO_OK
+                                        : TDO_FAIL(TDO_ERR_FILE, "%s: cannot be written", path);
 }
 
 /* Each pixel `times` times in both directions. */

@@ -12,13 +12,12 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#include <jpeglib.h>
-
 #include "jobs/formats/image.h"
 #include "nn/base/file.h"
 #include "nn/base/log.h"
 #include "nn/base/memory.h"
 #include "nn/base/rng.h"
+#include "tests/jpeg.h"
 
 enum { MOST = 1000, PATH = 4096, QUALITY = 95 };
 
@@ -66,32 +65,18 @@ static tdo_err check_room(const struct photos *p, int64_t images)
     return TDO_OK;
 }
 
-static tdo_err encode(const struct tdo_image *image, const struct tdo_image_box *b,
-                      const char *path)
+static tdo_err write_part(const struct tdo_image *image, const struct tdo_image_box *b,
+                          const char *path)
 {
-    struct jpeg_compress_struct j;
-    struct jpeg_error_mgr errors;
-    FILE *to = fopen(path, "wb");
-    if (!to) {
-        return TDO_FAIL(TDO_ERR_FILE, "%s: cannot be written", path);
-    }
-    j.err = jpeg_std_error(&errors);
-    jpeg_create_compress(&j);
-    jpeg_stdio_dest(&j, to);
-    j.image_width = (JDIMENSION)b->width;
-    j.image_height = (JDIMENSION)b->height;
-    j.input_components = 3;
-    j.in_color_space = JCS_RGB;
-    jpeg_set_defaults(&j);
-    jpeg_set_quality(&j, QUALITY, TRUE);
-    jpeg_start_compress(&j, TRUE);
-    for (int64_t y = b->top; y < b->top + b->height; y++) {
-        JSAMPROW row = image->pixels + (y * image->width + b->left) * 3;
-        jpeg_write_scanlines(&j, &row, 1);
-    }
-    jpeg_finish_compress(&j);
-    jpeg_destroy_compress(&j);
-    return fclose(to) == 0 ? TDO_OK : TDO_FAIL(TDO_ERR_FILE, "%s: cannot be written", path);
+    const int64_t stride = image->width * 3;
+    const struct test_jpeg jpeg = {.height = b->height,
+                                   .width = b->width,
+                                   .channels = 3,
+                                   .quality = QUALITY,
+                                   .pixels = image->pixels + b->top * stride + b->left * 3,
+                                   .stride = stride};
+    return test_jpeg_write(&jpeg, path) ? TDO_OK
+                                        : TDO_FAIL(TDO_ERR_FILE, "%s: cannot be written", path);
 }
 
 /* 3/4 to all of a side, somewhere. */
@@ -124,7 +109,7 @@ static tdo_err make_class(const struct photos *p, int split, int k, int64_t imag
         if (snprintf(path, sizeof path, "%s/%06lld.jpg", directory, (long long)i) >= PATH) {
             TDO_GOTO(TDO_FAIL(TDO_ERR_FILE, "%s: too long a path", directory));
         }
-        TDO_GOTO(encode(&image, &box, path));
+        TDO_GOTO(write_part(&image, &box, path));
     }
 done:
     tdo_image_free(&image);
